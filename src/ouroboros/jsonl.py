@@ -1,0 +1,119 @@
+"""Reading and writing JSONL files of records, canonically.
+
+Canonical: keys sorted, no spaces, UTF-8, one record a line, rows sorted by (dataset, number,
+sample_index), so that equal records give equal bytes. A file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ouroboros.errors import InputError, UserError
+from ouroboros.records import Candidate, Record, Verdict, from_dict, require_unique, to_dict
+
+
+def dumps(value: object) -> str:
+    """One canonical JSON line, without the newline. NaN and infinities are refused."""
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+
+
+def read_objects(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield (where, object) for each non-blank line of a JSONL file, gzipped if it ends in .gz.
+
+    Raises:
+        UserError: no such file, or it cannot be read.
+        InputError: a line that is not JSON; `where` is "file:line".
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with _open_text(path) as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
+                where = f"{path}:{number}"
+                try:
+                    yield where, json.loads(line)
+                except (json.JSONDecodeError, RecursionError) as error:
+                    raise InputError(f"not a JSON object: {error}", where=where) from None
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 JSONL: {error}") from error
+
+
+def _open_text(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8")
+    return open(path, encoding="utf-8")
+
+
+def read_records(path: Path, kind: type[Record]) -> list[Record]:
+    """Read a whole file of records and check that no key stands twice.
+
+    Raises:
+        UserError, InputError: as `read_objects`, and for a record of another form or a duplicate.
+    """
+    return [record for _, record in read_records_with_place(path, kind)]
+
+
+def read_records_with_place(path: Path, kind: type[Record]) -> list[tuple[str, Record]]:
+    """As `read_records`, each record with its "file:line"."""
+    rows = [(where, from_dict(kind, data, where)) for where, data in read_objects(path)]
+    noun = kind.__name__.lower()
+    require_unique(((record_key(record), where) for where, record in rows), noun)
+    return rows
+
+
+def record_key(record: Any) -> object:
+    """What must be unique in a file: the problem id, or (problem id, sample index)."""
+    return record.key if isinstance(record, Candidate | Verdict) else record.problem_id
+
+
+def sort_key(record: Any) -> tuple[Any, ...]:
+    """Natural order: mbpp/9 before mbpp/10, then by sample index."""
+    return (problem_order(record.problem_id), getattr(record, "sample_index", 0))
+
+
+def problem_order(problem_id: str) -> tuple[Any, ...]:
+    """A sort key for problem ids that compares digit runs as numbers."""
+    parts = re.split(r"(\d+)", problem_id)
+    # Each part as (kind, number, text), so that a number never meets a string.
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+
+
+def write_records(path: Path, records: Iterable[Any], *, keep_order: bool = False) -> None:
+    """Write records canonically and atomically; sorted unless `keep_order`."""
+    rows = list(records)
+    if not keep_order:
+        rows.sort(key=sort_key)
+    write_lines(path, (dumps(to_dict(record)) for record in rows))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write text lines to `path` atomically (temporary file beside it, then rename)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+            for line in lines:
+                stream.write(line)
+                stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON document, indented and with sorted keys, atomically (for metrics)."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False)
+    write_lines(path, [text])
