@@ -69,8 +69,8 @@ class Candidate:
     """One program proposed for a problem.
 
     `completion` is the model's raw text, `code` the program extracted from it (what is executed).
-    `sum_logprob` sums the natural-log probabilities of the `num_tokens` generated tokens; null where
-    the source gave none. The greedy candidate has `sample_index` -1.
+    `sum_logprob` sums the natural-log probabilities of the `num_tokens` generated tokens; null
+    where the source gave none. The greedy candidate has `sample_index` -1.
     """
 
     problem_id: str
