@@ -1,0 +1,1 @@
+"""Splitting labelled problems into train, dev and test, and finding near-duplicates across them."""
