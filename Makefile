@@ -1,0 +1,53 @@
+# make help lists what there is.
+SHELL := bash
+# Empty: the profile that params.yaml names, without touching it.
+PROFILE ?=
+STACK := $(if $(filter a100%,$(PROFILE)),a100,cpu)
+INSTALLED := .venv/.installed-$(STACK)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help env repro summary doctor ui test lint format lock lock-check soak clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+env: $(INSTALLED) ## build .venv from the locks, if it is missing or the locks changed
+
+$(INSTALLED): requirements/$(STACK).lock requirements/torch-cpu.lock requirements/install.sh pyproject.toml
+	@PYTHON="$(PYTHON)" requirements/install.sh $(STACK)
+
+repro: env ## run the experiment (what changed of it) and print its table; PROFILE=a100 on a GPU
+	@$(if $(PROFILE),dvc exp run -S profile=$(PROFILE),dvc repro)
+	@ouroboros summary
+
+summary: env ## print the last run's table again
+	@ouroboros summary
+
+doctor: env ## say what this machine can do and what it lacks
+	@ouroboros doctor
+
+ui: env ## MLflow's pages on the project's store, http://127.0.0.1:5000
+	@mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+test: env lint ## every test, the sandbox's and one small run of the whole pipeline included
+	python -m pytest
+
+lint: env ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: env ## let ruff rewrite what it can
+	ruff check --fix .
+	ruff format .
+
+lock: env ## resolve requirements/*.in anew and rewrite the locks (needs uv)
+	requirements/lock.sh
+
+lock-check: env ## show that both sets of requirements still resolve, changing nothing (needs uv)
+	requirements/lock.sh --check
+
+clean: ## delete outputs, caches and the environment; params, code and dvc.lock stay
+	rm -rf .venv .ouroboros .dvc/cache .dvc/tmp mlflow.db* mlartifacts
+	rm -rf data/*/*.jsonl data/tables models/critic plots

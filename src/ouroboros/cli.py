@@ -1,0 +1,128 @@
+"""The `ouroboros` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ouroboros import __version__
+from ouroboros.errors import run_main
+
+DESCRIPTION = """\
+Verified code generation: sample many programs, run each against unit tests in a sandbox, and let a
+critic that learned from the verdicts pick one.
+
+The experiment itself is a DVC pipeline: run `make repro`, or `dvc repro` in this environment.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The console script: parse, dispatch, exit (0; 2 for an error the user can mend)."""
+    arguments = _parser().parse_args(argv)
+    run_main(lambda: arguments.handler(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ouroboros",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ouroboros {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    verify = commands.add_parser(
+        "verify",
+        help="run programs against their problems' tests in the sandbox",
+        description="Run every candidate program against its problem's tests in the sandbox and "
+        "write one verdict per candidate, in input order. Exit status 0 means that every "
+        "candidate has a verdict, whatever the verdicts are.",
+    )
+    verify.add_argument(
+        "--problems",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="problems as published for MBPP or HumanEval (JSONL, .gz too; ids become mbpp/N, "
+        "humaneval/N), or in this project's own form",
+    )
+    verify.add_argument(
+        "--candidates",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="JSONL with problem_id, sample_index and code",
+    )
+    verify.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where the verdicts go (JSONL)"
+    )
+    verify.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="sandboxes at work side by side (default: one per core)",
+    )
+    verify.set_defaults(handler=_verify)
+
+    summary = commands.add_parser(
+        "summary",
+        help="print the last run's table: did the verifier beat the baseline?",
+        description="Print the table of the last run from its metrics files.",
+    )
+    summary.set_defaults(handler=_summary)
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what this machine can do, what it lacks and how to get it",
+        description="Check this machine: interpreter, sandbox, engine, disk. Exit status 1 if "
+        "something that the default profile needs is missing.",
+    )
+    doctor.set_defaults(handler=_doctor)
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return value
+
+
+# Each handler imports its own part, so that `ouroboros --help` is instant.
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from ouroboros.verification import command
+
+    command.run(
+        problems=arguments.problems,
+        candidates=arguments.candidates,
+        out=arguments.out,
+        workers=arguments.workers,
+    )
+    return 0
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    from ouroboros.evaluation.summary import print_summary
+
+    print_summary(Path())
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from ouroboros.verification import doctor
+
+    checks = doctor.checks()
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        print(f"{'ok  ' if check.ok else 'FAIL'} {check.name:<{width}}  {check.detail}")
+        if not check.ok:
+            print(f"     {'':<{width}}  -> {check.fix}")
+    return 0 if all(check.ok for check in checks) else 1
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
