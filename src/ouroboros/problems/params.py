@@ -1,0 +1,93 @@
+"""Params of a problem set: where it comes from and which of its problems are used."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from ouroboros.params import require
+
+HUB_NAMES = ("mbpp", "humaneval")
+PACKAGED_NAMES = ("starter", "humaneval")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProblemsParams:
+    """One set: the block `problems.<set>`.
+
+    Attributes:
+        source: `hub` (a dataset on the Hugging Face hub at a pinned revision), `path` (a local file
+            pinned by its digest) or `packaged` (a set that comes with an installed package).
+        name: which set: mbpp or humaneval from the hub, starter or humaneval packaged. Not read
+            with `path`, so that one override can point a set at a file.
+        revision: the hub commit, 40 hexadecimal digits. Not read with `path` and `packaged`.
+        subset: `full`, or `sanitized` for the hub's hand-verified MBPP.
+        path: the file, relative to the project's root: JSONL (gzipped if it ends in .gz) or a JSON
+            list, in the published MBPP or HumanEval form or in our own (see `formats`).
+        sha256: the digest of the file at `path`.
+        visible_tests: how many of a problem's tests its prompt may show, from the first. A
+            HumanEval prompt shows its own examples, whatever this says.
+        ids: which problems, by number: "1-60,501-540", or a list such as [1-60, 501-540]. All by
+            default.
+        limit: keep only the first so many of them, in the order of their numbers.
+    """
+
+    source: Literal["hub", "path", "packaged"]
+    name: str | None = None
+    revision: str | None = None
+    subset: Literal["full", "sanitized"] = "full"
+    path: str | None = None
+    sha256: str | None = None
+    visible_tests: int = 1
+    ids: str | int | tuple[str | int, ...] | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.source == "path":
+            require(self.path is not None, "source path needs path, the file to read")
+        else:
+            for key in ("path", "sha256"):
+                require(
+                    getattr(self, key) is None,
+                    f"{key} goes with source path, not with source {self.source}; set it to null",
+                )
+            names = HUB_NAMES if self.source == "hub" else PACKAGED_NAMES
+            require(
+                self.name in names,
+                f"source {self.source} has no set {self.name!r}; name must be "
+                + " or ".join(names),
+            )
+        if self.source == "hub":
+            require(
+                re.fullmatch("[0-9a-f]{40}", self.revision or "") is not None,
+                "source hub needs revision, a commit of 40 hexadecimal digits, "
+                f"found {self.revision!r}",
+            )
+        require(
+            self.subset == "full" or (self.source == "hub" and self.name == "mbpp"),
+            "subset sanitized goes with source hub and name mbpp",
+        )
+        require(self.visible_tests >= 0, f"visible_tests must be 0 or more: {self.visible_tests}")
+        require(self.limit is None or self.limit >= 1, f"limit must be 1 or more: {self.limit}")
+        parse_ranges(self.ids)
+
+
+def parse_ranges(ids: str | int | tuple[str | int, ...] | None) -> tuple[tuple[int, int], ...]:
+    """The (first, last) number ranges that `ids` names, both ends included; empty for None.
+
+    Raises:
+        InputError: not of the form "1-60,501-540".
+    """
+    if ids is None:
+        return ()
+    parts = ids if isinstance(ids, tuple) else str(ids).split(",")
+    ranges = []
+    for part in parts:
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", str(part))
+        require(match is not None, f"ids must look like 1-60,501-540, found {part!r}")
+        assert match is not None
+        first, last = int(match[1]), int(match[2] or match[1])
+        require(first <= last, f"ids: the range {str(part).strip()!r} runs backwards")
+        ranges.append((first, last))
+    return tuple(ranges)
