@@ -144,7 +144,27 @@ class LabelledProblem:
         return next((a for a in self.attempts if a.candidate.sampling == "greedy"), None)
 
 
-Record = TypeVar("Record", Problem, Candidate, Verdict, LabelledProblem)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Neighbour:
+    """A problem of train or dev that nearly repeats another, and how alike they are (0 to 1)."""
+
+    problem_id: str
+    similarity: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NearDuplicates:
+    """A dev, test or transfer problem that nearly repeats problems the critic learns from.
+
+    For dev the neighbours are train problems; for test and transfer, train or dev problems.
+    """
+
+    problem_id: str
+    split: Literal["dev", "test", "transfer"]
+    neighbours: tuple[Neighbour, ...]
+
+
+Record = TypeVar("Record", Problem, Candidate, Verdict, LabelledProblem, NearDuplicates)
 
 
 def to_dict(record: Any) -> dict[str, Any]:
