@@ -1,0 +1,1 @@
+"""Generation: prompts in, candidate programs out (see `run.generate`)."""

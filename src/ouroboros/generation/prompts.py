@@ -1,0 +1,142 @@
+"""Prompts, one template per model family, as data.
+
+A template has two forms: for a task described in words (MBPP and the starter set: text plus
+visible tests) and for a function to complete (HumanEval: signature and docstring). Both end with
+the beginning of the reply, so that the model goes on writing code.
+
+Sources: "qwen2.5-coder" follows Qwen2.5-Coder's own EvalPlus evaluation (its system line, user
+message, prefilled fence and stop strings; the task as EvalPlus writes MBPP, a docstring with the
+text and an assert); "completion" follows EvalPlus for base models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ouroboros.records import Problem
+
+# A reply ends where the code does: at the closing fence, or where a demonstration begins.
+DEMONSTRATION = ("\nif __name__", "\ndef main(", "\nprint(", "\nassert ")
+FENCE_END = ("\n```",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptTemplate:
+    """How one model family is asked.
+
+    Args:
+        form: `chat` goes through the tokenizer's chat template; `completion` is plain text.
+        system: the system message; null leaves what the chat template puts by itself.
+        task: the request for a task in words. `{text}` is the problem's text, `{tests}` its
+            visible tests, one a line; see also `tests`.
+        tests: how the visible tests are introduced, with `{tests}` in it; empty where none are
+            shown. It stands at `{tests}` of `task`.
+        function: the request for a function to complete; `{prompt}` is its signature and docstring.
+        task_reply, function_reply: the beginning of the reply; `{prompt}` as above.
+        stop: strings that end a reply; they are not part of it.
+        function_stop: further ones where a function is completed.
+    """
+
+    form: Literal["chat", "completion"]
+    system: str | None = None
+    task: str
+    tests: str
+    function: str
+    task_reply: str = ""
+    function_reply: str = ""
+    stop: tuple[str, ...]
+    function_stop: tuple[str, ...] = ()
+
+
+TEMPLATES: dict[str, PromptTemplate] = {
+    "qwen2.5-coder": PromptTemplate(
+        form="chat",
+        system="You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+        task='Can you complete the following Python function?\n```python\n"""\n{text}\n{tests}'
+        '"""\n```\n',
+        tests="{tests}\n",
+        function="Can you complete the following Python function?\n```python\n{prompt}\n```\n",
+        task_reply="```python\n",
+        function_reply="```python\n",
+        stop=(*FENCE_END, *DEMONSTRATION),
+    ),
+    "smollm2-chat": PromptTemplate(
+        form="chat",
+        task="Write a Python function to solve this task.\n{text}{tests}",
+        tests="\nYour code should pass this test:\n{tests}",
+        function="Complete this Python function.\n```python\n{prompt}\n```",
+        task_reply="```python\n",
+        # A model this small follows the signature only when it stands in its own reply.
+        function_reply="```python\n{prompt}",
+        stop=(*FENCE_END, *DEMONSTRATION),
+    ),
+    "completion": PromptTemplate(
+        form="completion",
+        task='"""\n{text}\n{tests}"""\n',
+        tests="{tests}\n",
+        function="{prompt}",
+        stop=('\n"""', *FENCE_END, *DEMONSTRATION),
+        # The Codex paper's: the function is over where something else begins at the margin.
+        function_stop=("\ndef ", "\nclass ", "\n#", "\nif "),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """What the model reads, and what its completion is a continuation of.
+
+    Args:
+        problem_id: whose prompt it is.
+        text: the whole input, chat template applied.
+        reply: the part of `text` that already belongs to the reply: the reply as a whole is
+            `reply + completion`.
+        stop: strings that end the completion.
+    """
+
+    problem_id: str
+    text: str
+    reply: str
+    stop: tuple[str, ...]
+
+
+def build_prompt(problem: Problem, template: PromptTemplate, tokenizer: Any) -> Prompt:
+    """The prompt of a problem. It shows exactly `problem.visible_tests`.
+
+    Args:
+        tokenizer: a transformers tokenizer; its chat template is applied for a chat template.
+    """
+    stop = template.stop
+    if is_function(problem):
+        shown = problem.prompt_text.strip("\n")
+        request = template.function.replace("{prompt}", shown)
+        reply = template.function_reply.replace("{prompt}", shown)
+        stop += template.function_stop
+    else:
+        request = _task(problem, template)
+        reply = template.task_reply
+    if template.form == "completion":
+        # Nothing wraps it: the model continues the file, so that program = prompt + completion.
+        text = reply = problem.prompt_text if is_function(problem) else request
+        return Prompt(problem_id=problem.problem_id, text=text, reply=reply, stop=stop)
+    messages = [{"role": "user", "content": request}]
+    if template.system is not None:
+        messages.insert(0, {"role": "system", "content": template.system})
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return Prompt(problem_id=problem.problem_id, text=text + reply, reply=reply, stop=stop)
+
+
+def is_function(problem: Problem) -> bool:
+    """Whether the problem is a function to complete (HumanEval), not a task in words (MBPP)."""
+    return problem.check is not None
+
+
+def _task(problem: Problem, template: PromptTemplate) -> str:
+    tests = ""
+    if problem.visible_tests:
+        tests = template.tests.replace("{tests}", "\n".join(problem.visible_tests))
+    # Placeholders are filled by plain replacement, the text last: braces in a problem stay as they
+    # are, and a problem's text that happens to hold "{tests}" is not filled in.
+    before, after = template.task.split("{text}")
+    return before + problem.prompt_text.strip() + after.replace("{tests}", tests)

