@@ -43,23 +43,26 @@ def serve(repositories: Repositories, revision: str) -> Iterator[str]:
             path = unquote(urlsplit(self.path).path)
             for repository, files in repositories.items():
                 if path.startswith(f"/datasets/{repository}/resolve/{revision}/"):
-                    return self._file(files, path.split(f"/resolve/{revision}/")[1])
+                    self._file(files, path.split(f"/resolve/{revision}/")[1])
+                    return
                 if path.startswith(f"/api/datasets/{repository}"):
                     rest = path.removeprefix(f"/api/datasets/{repository}").strip("/")
-                    return self._api(repository, files, rest, body)
+                    self._api(repository, files, rest, body)
+                    return
             self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
         def _file(self, files: dict[str, bytes], name: str) -> None:
-            if name not in files:
-                return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
-            tag = hashlib.sha1(files[name]).hexdigest()
-            self._send(200, files[name], {"X-Repo-Commit": revision, "ETag": f'"{tag}"'})
+            if name in files:
+                tag = hashlib.sha1(files[name]).hexdigest()
+                self._send(200, files[name], {"X-Repo-Commit": revision, "ETag": f'"{tag}"'})
+            else:
+                self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
 
         def _api(self, repository: str, files: dict[str, bytes], rest: str, body: str) -> None:
-            entries = [
-                {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                for name, data in sorted(files.items())
-            ]  # fmt: skip
+            entries: list[dict[str, object]] = []
+            for name, data in sorted(files.items()):
+                digest = hashlib.sha1(data).hexdigest()
+                entries.append({"type": "file", "path": name, "size": len(data), "oid": digest})
             folders = sorted({name.rpartition("/")[0] for name in files} - {""})
             entries += [{"type": "directory", "path": name, "oid": "0" * 40} for name in folders]
             if rest in ("", f"revision/{revision}"):
@@ -74,12 +77,14 @@ def serve(repositories: Repositories, revision: str) -> Iterator[str]:
                 deep = query.get("recursive", ["false"])[0].lower() == "true"
                 value = [entry for entry in entries if _below(str(entry["path"]), folder, deep)]
                 if folder and not value:
-                    return self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+                    self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+                    return
             elif rest == f"paths-info/{revision}":
                 wanted = parse_qs(body).get("paths") or json.loads(body or "{}").get("paths", [])
                 value = [entry for entry in entries if entry["path"] in wanted]
             else:
-                return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+                self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+                return
             self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
         def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -160,7 +160,7 @@ def _expression(source: str) -> ast.expr | None:
 
 def _literal(source: str) -> str | None:
     """Normalised source of a literal, or None where `source` is anything else."""
-    for text in (source, source.rstrip().removesuffix(".")):
+    for text in (source.rstrip().removesuffix("."), source):  # "2." ends a sentence
         expression = _expression(text)
         if expression is None or not _is_literal(expression):
             continue
