@@ -1,0 +1,268 @@
+"""Evaluating one split: labelled problems in; metrics, plots and a per-problem table out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ouroboros.estimators import best_of_k_weights
+from ouroboros.evaluation.claims import (
+    ALL_TESTS,
+    GREEDY,
+    LIKELIHOOD,
+    ORACLE,
+    RANDOM,
+    STRICTER,
+    VERIFIER,
+    Comparison,
+    difference_metrics,
+    rounded,
+)
+from ouroboros.evaluation.measure import Measured, choose_ks, measure
+from ouroboros.evaluation.params import EvaluateParams
+from ouroboros.evaluation.quality import (
+    Reliability,
+    RiskCoverage,
+    auc,
+    auc_within,
+    brier,
+    reliability,
+    risk_coverage,
+)
+from ouroboros.evaluation.samples import Samples
+from ouroboros.evaluation.selectors import Selector
+from ouroboros.evaluation.views import VIEWS
+from ouroboros.records import VERDICT_CLASSES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """All that is known about one split; `tables` turns it into files.
+
+    Attributes:
+        split: its name.
+        measured: pick frequencies.
+        comparison: selectors under the problems' own tests.
+        stricter: the same under stricter labels, by labelling name, where any problem has them.
+        reliability, risk_coverage: of the critic.
+        metrics: what metrics/<split>.json holds.
+    """
+
+    split: str
+    measured: Measured
+    comparison: Comparison
+    stricter: dict[str, Comparison]
+    reliability: Reliability
+    risk_coverage: RiskCoverage
+    metrics: dict[str, Any]
+
+
+def evaluate(
+    split: str,
+    samples: Sequence[Samples],
+    selectors: Sequence[Selector],
+    params: EvaluateParams,
+    fitted: Mapping[str, float] | None = None,
+) -> Evaluation:
+    """Measure all selectors on one split.
+
+    `fitted` are numbers that were fitted on dev and belong beside the results.
+
+    Raises:
+        InputError: `params.k` asks for more samples than some problem has.
+    """
+    ks = choose_ks(samples, params.k)
+    measured = measure(
+        samples, selectors, ks, vote_resamples=params.vote_resamples, seed=params.seed
+    )
+    comparison = Comparison(measured, ALL_TESTS, params)
+    stricter = {
+        labelling.name: found
+        for labelling in STRICTER
+        if (found := Comparison(measured, labelling, params)).problems
+    }
+    p_pass = np.concatenate([item.view.p_pass for item in samples])
+    passed = np.concatenate([item.passed for item in samples])
+    bins = reliability(p_pass, passed)
+    risk = risk_coverage(*_top_picks(samples))
+    metrics: dict[str, Any] = {
+        "split": split,
+        "confidence": params.confidence,
+        "fitted_on_dev": dict(fitted or {}),
+        "sizes": _sizes(samples, ks),
+        "headline": _headline(comparison),
+        "claims": {name: claim.as_metrics() for name, claim in comparison.claims().items()},
+        "selectors": _selector_metrics(measured, comparison),
+        "oracle": {
+            str(k): rounded(comparison.rate(ORACLE, at).estimate) for at, k in enumerate(ks)
+        },
+        "critic": {
+            **_quality(samples, bins, risk),
+            "top_pick": _top_pick_verdicts(measured),
+        },
+        "labels": {
+            name: {
+                "problems": found.problems,
+                "headline": _headline(found),
+                "claims": {key: claim.as_metrics() for key, claim in found.claims().items()},
+            }
+            for name, found in stricter.items()
+        },
+        "left_out": {**measured.left_out, **_no_greedy(samples)},
+    }
+    if "extra_tests" in stricter:
+        metrics["labels"]["extra_tests"].update(_false_passes(samples))
+    return Evaluation(
+        split=split,
+        measured=measured,
+        comparison=comparison,
+        stricter=stricter,
+        reliability=bins,
+        risk_coverage=risk,
+        metrics=metrics,
+    )
+
+
+def _sizes(samples: Sequence[Samples], ks: Sequence[int]) -> dict[str, Any]:
+    counts = [item.view.count for item in samples]
+    return {
+        "problems": len(samples),
+        "samples": sum(counts),
+        "fewest_samples": min(counts),
+        "most_samples": max(counts),
+        "passing_samples": int(sum(item.passed.sum() for item in samples)),
+        "solved_problems": sum(bool(item.passed.any()) for item in samples),
+        "problems_with_visible_tests": sum(bool(i.row.problem.visible_tests) for i in samples),
+        "k": ks[-1],
+    }
+
+
+def _by_k(comparison: Comparison, name: str) -> dict[str, Any]:
+    return {
+        str(k): rounded(comparison.rate(name, place).estimate)
+        for place, k in enumerate(comparison.ks)
+    }
+
+
+def _headline(comparison: Comparison) -> dict[str, Any]:
+    """Pass rates at the headline k of the names the claims are about."""
+    names = (RANDOM, GREEDY, LIKELIHOOD, VERIFIER, ORACLE)
+    values: dict[str, Any] = {
+        name: rounded(comparison.rate(name).estimate) for name in names if name in comparison
+    }
+    if VERIFIER in comparison:
+        values["gap_closed"] = rounded(comparison.gap_closed(VERIFIER))
+    return values
+
+
+def _selector_metrics(measured: Measured, comparison: Comparison) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    errors = measured.spread
+    for place, selector in enumerate(measured.selectors):
+        name = selector.name
+        rate = comparison.rate(name)
+        values: dict[str, Any] = {
+            "sees": selector.sees,
+            "pass_rate": rounded(rate.estimate),
+            "low": rounded(rate.low),
+            "high": rounded(rate.high),
+            "gap_closed": rounded(comparison.gap_closed(name)),
+        }
+        if name != RANDOM:
+            values["minus_random"] = difference_metrics(comparison.difference(name, RANDOM))
+            if GREEDY in comparison:
+                values["minus_greedy"] = difference_metrics(comparison.difference(name, GREEDY))
+        rival = _best_unlearned(selector, measured, comparison)
+        if selector.learned and rival is not None:
+            values["minus_best_unlearned"] = {
+                "selector": rival,
+                **difference_metrics(comparison.difference(name, rival)),
+            }
+        # Problems are independent, so the error of their mean is theirs added in quadrature.
+        resampling = np.sqrt((errors[:, place] ** 2).sum(axis=0)) / len(errors)
+        if resampling.any():
+            values["resampling_error"] = rounded(float(resampling.max()))
+        found[name] = values
+    return found
+
+
+def _best_unlearned(selector: Selector, measured: Measured, comparison: Comparison) -> str | None:
+    """The best rule without the critic that sees no more than `selector` does."""
+    rank = VIEWS.index(selector.view)
+    rivals = [
+        other.name
+        for other in measured.selectors
+        if not other.learned and VIEWS.index(other.view) <= rank
+    ]
+    return max(rivals, key=lambda name: comparison.rate(name).estimate, default=None)
+
+
+def _top_picks(samples: Sequence[Samples]) -> tuple[list[float], list[float]]:
+    """p_pass and expected pass of the critic's pick among all samples, per problem."""
+    confidence, passed = [], []
+    for item in samples:
+        weights = best_of_k_weights(item.view.reward, [item.view.count])[0]
+        confidence.append(float(weights @ item.view.p_pass))
+        passed.append(float(weights @ item.passed))
+    return confidence, passed
+
+
+def _quality(samples: Sequence[Samples], bins: Reliability, risk: RiskCoverage) -> dict[str, Any]:
+    reward = np.concatenate([item.view.reward for item in samples])
+    p_pass = np.concatenate([item.view.p_pass for item in samples])
+    passed = np.concatenate([item.passed for item in samples])
+    within, mixed = auc_within([(item.view.reward, item.passed) for item in samples])
+    rate = float(passed.mean())
+    return {
+        "auc_within_problems": rounded(within),
+        "auc_within_problems_count": mixed,
+        "auc_across_problems": rounded(auc(reward, passed)),
+        "brier": rounded(brier(p_pass, passed)),
+        # What always saying the split's pass rate would score.
+        "brier_of_base_rate": rounded(rate * (1 - rate)),
+        "ece": rounded(bins.ece),
+        "risk_coverage_area": rounded(risk.area),
+    }
+
+
+def _top_pick_verdicts(measured: Measured) -> dict[str, Any]:
+    """Share of the critic's picks at the headline k in each verdict class that occurs."""
+    if VERIFIER not in [selector.name for selector in measured.selectors]:
+        return {}
+    place = measured.index(VERIFIER)
+    shares: dict[str, float] = defaultdict(float)
+    for item, weights in zip(measured.samples, measured.weights, strict=True):
+        for attempt, weight in zip(item.attempts, weights[place, -1], strict=True):
+            shares[attempt.verdict.verdict] += float(weight) / len(measured.samples)
+    return {
+        name: rounded(shares[name])
+        for name in VERDICT_CLASSES
+        if name in shares and shares[name] > 0
+    }
+
+
+def _false_passes(samples: Sequence[Samples]) -> dict[str, Any]:
+    """Of the samples that pass the plain tests, how many fail the stricter ones."""
+    passing = [
+        attempt.verdict
+        for item in samples
+        if item.row.problem.extra_tests
+        for attempt in item.attempts
+        if attempt.verdict.passed
+    ]
+    wrong = sum(any(r != "pass" for r in verdict.extra_tests) for verdict in passing)
+    return {
+        "passing_samples": len(passing),
+        "false_pass_rate": rounded(wrong / len(passing)) if passing else None,
+    }
+
+
+def _no_greedy(samples: Sequence[Samples]) -> dict[str, str]:
+    missing = sum(item.greedy_passed is None for item in samples)
+    if not missing:
+        return {}
+    return {GREEDY: f"{missing} of {len(samples)} problems have no greedy candidate"}

@@ -1,0 +1,50 @@
+"""Stage `evaluate`: every selector on one split the critic has never seen.
+
+Usage: python stages/evaluate.py test|transfer
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ouroboros.critic.scoring import load_critic
+from ouroboros.errors import run_main
+from ouroboros.evaluation.evaluate import evaluate
+from ouroboros.evaluation.mixture import critic_and_logprob, fit_weight
+from ouroboros.evaluation.params import EvaluateParams
+from ouroboros.evaluation.samples import read_samples
+from ouroboros.evaluation.selectors import SELECTORS
+from ouroboros.evaluation.tables import write_evaluation
+from ouroboros.jsonl import read_records
+from ouroboros.params import load_params
+from ouroboros.records import LabelledProblem
+from ouroboros.static_analysis import facts
+
+SPLITS = Path("data/splits")
+
+
+def static_score(code: str, entry_point: str, visible_tests: Sequence[str]) -> float:
+    return facts(code, entry_point, visible_tests).score()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Evaluate the critic and its rivals on a split.")
+    parser.add_argument("split", choices=["test", "transfer"])
+    split = parser.parse_args().split
+
+    params = load_params("evaluate", EvaluateParams)
+    rows = read_records(SPLITS / f"{split}.jsonl", LabelledProblem)
+    dev = read_records(SPLITS / "dev.jsonl", LabelledProblem)
+    critic = load_critic(Path("models/critic"))
+
+    weight = fit_weight(read_samples(dev, critic.score, static_score))
+    samples = read_samples(rows, critic.score, static_score)
+    selectors = [*SELECTORS, critic_and_logprob(weight)]
+    fitted = {"logprob_weight": weight}
+    write_evaluation(evaluate(split, samples, selectors, params, fitted), Path())
+
+
+if __name__ == "__main__":
+    run_main(main)
