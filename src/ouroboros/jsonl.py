@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -40,12 +41,40 @@ def read_objects(path: Path) -> Iterator[tuple[str, Any]]:
                 if not line.strip():
                     continue
                 where = f"{path}:{number}"
-                try:
-                    yield where, json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
-                    raise InputError(f"not a JSON object: {error}", where=where) from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+                yield where, parse_json(line, where)
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 JSONL: {error}") from error
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Parse JSON, strictly: no key twice, no NaN or infinity, no half of a surrogate pair.
+
+    Raises:
+        InputError: not such JSON; `where` says where it stands.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse)
+        if "\\ud" in text.lower():
+            # An escaped lone surrogate cannot be written again as UTF-8, nor run as a program.
+            dumps(value).encode("utf-8")
+        return value
+    except RecursionError:
+        raise InputError("not a JSON object: nested too deeply", where=where) from None
+    except ValueError as error:
+        raise InputError(f"not a JSON object: {error}", where=where) from None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+        raise ValueError(f"key {twice!r} stands twice")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _open_text(path: Path) -> IO[str]:
@@ -97,20 +126,27 @@ def write_records(path: Path, records: Iterable[Any], *, keep_order: bool = Fals
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write text lines to `path` atomically (temporary file beside it, then rename)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write text lines to `path` atomically (temporary file beside it, then rename).
+
+    Raises:
+        UserError: the file cannot be written (full disk, read-only folder).
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
-            for line in lines:
-                stream.write(line)
-                stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+                for line in lines:
+                    stream.write(line)
+                    stream.write("\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error}") from error
 
 
 def write_json(path: Path, value: object) -> None:

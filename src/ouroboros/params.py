@@ -12,7 +12,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
+from ruamel.yaml import YAML, YAMLError
 
 from ouroboros.errors import InputError, UserError
 from ouroboros.records import parse_value
@@ -108,11 +108,13 @@ def _files(folder: Path) -> tuple[Path, Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    # As DVC reads it (YAML 1.2): PyYAML would take the 1e-05 that `dvc exp run -S` writes for a
+    # string, "off" for false, and the later of two equal keys.
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run this at the project's root") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise UserError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(value, dict):
         raise InputError("expected a mapping of params blocks", where=str(path))

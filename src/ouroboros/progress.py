@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -43,9 +44,11 @@ class Progress:
         self._note = ""
         self._bar = None
         if self._stream.isatty():
+            # Some terminals (containers, `script`) claim to be 0 columns wide: tqdm shows nothing.
+            sized = os.get_terminal_size(self._stream.fileno()).columns > 0
             self._bar = tqdm(
                 total=total, initial=done, desc=label, unit=f" {unit}", file=self._stream,
-                dynamic_ncols=True,
+                dynamic_ncols=sized, ncols=None if sized else 80,
             )  # fmt: skip
         else:
             kept = f", {done} of them kept from an earlier run" if done else ""

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import ast
 import gzip
-import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ouroboros.errors import InputError, UserError
-from ouroboros.jsonl import read_objects
+from ouroboros.jsonl import parse_json, read_objects
 from ouroboros.problems.examples import visible_asserts
 from ouroboros.records import Problem, from_dict, parse_dataclass, require_unique
 
@@ -109,11 +109,10 @@ def _list_items(path: Path) -> Iterator[tuple[str, Any]]:
         raise UserError(f"{path}: no such file")
     try:
         data = path.read_bytes()
-        value = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-    except (OSError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", where=str(path)) from None
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 JSON: {error}") from error
+    value = parse_json(text, str(path))
     if not isinstance(value, list):
         raise InputError(
             f"expected a list of problems, found {type(value).__name__}",

@@ -14,7 +14,7 @@ as a train problem (each reference passes the other's tests), the rest are varia
 against last; some same functions told in other words and programs (19 of 37) go unmarked.
 
 Pairs are found with prefix filtering (Chaudhuri et al. 2006; Bayardo et al. 2007), which compares
-only problems that share a rare feature, so ten thousand problems take seconds, not hours.
+only problems that share a rare feature, so ten thousand problems take half a minute.
 """
 
 from __future__ import annotations
