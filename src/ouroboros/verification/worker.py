@@ -1,0 +1,189 @@
+"""One worker: a judge and a zygote, each in its own jail, joined by a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from ouroboros.errors import InputError
+from ouroboros.verification.inside.channel import HEADER, frame
+from ouroboros.verification.jail import INSIDE, JUDGE, Jail, JailSpec, SandboxError
+from ouroboros.verification.judge.judge import MAX_FRAME_BYTES, OVER_BUDGET_STATUS
+from ouroboros.verification.params import ExecuteParams
+
+START_SECONDS = 60.0
+_PROGRAM = (
+    "import sys; sys.path.insert(0, '/jail'); "
+    "from verification.{module} import main; sys.path.pop(0); main{arguments!r}"
+)
+
+
+class WorkerLost(Exception):
+    """A worker stopped working while a job was with it: an infrastructure error."""
+
+
+class OverBudget(WorkerLost):
+    """The judge ended itself inside one comparison that would not stop: the candidate's doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One distinct program of one problem. `problem` is the part of the record the judge needs."""
+
+    key: str
+    label: str
+    problem: dict[str, Any]
+    code: str
+
+
+class Worker:
+    """Runs jobs one after another; several may be sent ahead.
+
+    Args:
+        slot: the worker's number, for its outside user id.
+        processor: the processor to keep to, or None. The three processes take strict turns, so
+            they lose nothing by sharing one and save waking another each time.
+
+    Raises:
+        SandboxError: a jail does not start; the message holds nsjail's own words.
+    """
+
+    def __init__(
+        self, spec: JailSpec, params: ExecuteParams, slot: int, processor: int | None = None
+    ) -> None:
+        self._params = params
+        self._problem: dict[str, Any] | None = None
+        self._jails: dict[str, Jail] = {}
+        control, control_zygote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket, parent_end = socket.socketpair()
+        try:
+            if processor is not None:
+                os.sched_setaffinity(0, {processor})
+            self._start("zygote", spec, slot, control_zygote)
+            self._start("judge", spec, slot, parent_end, control)
+        except BaseException:
+            self._socket.close()
+            raise
+        finally:
+            for end in (control, control_zygote, parent_end):
+                end.close()
+        try:
+            self._socket.settimeout(START_SECONDS)
+            kind, _ = self._read()
+            if kind != b"R":
+                raise WorkerLost("it answered before it was ready")
+        except WorkerLost as error:
+            self.close()
+            raise SandboxError(
+                f"the sandbox does not start: {error}\n"
+                "  `ouroboros doctor` says what is missing and how to get it"
+            ) from None
+        self._socket.settimeout(None)
+
+    def _start(self, name: str, spec: JailSpec, slot: int, *ends: socket.socket) -> None:
+        params = self._params
+        descriptors = [end.fileno() for end in ends]
+        memory_bytes = params.memory_mb << 20
+        if name == "zygote":
+            code = {INSIDE: "inside"}
+            arguments: tuple[Any, ...] = (
+                *descriptors, params.cpu_seconds, memory_bytes, params.max_processes + 1,
+                spec.inside_user,
+            )  # fmt: skip
+        else:
+            code = {INSIDE: "inside", JUDGE: "judge"}
+            value_limits = (params.max_value_bytes, params.max_value_depth, params.max_value_items)
+            arguments = (
+                *descriptors, spec.inside_user, 2 * memory_bytes, params.cpu_seconds,
+                params.wall_seconds, params.max_output_bytes, value_limits,
+            )  # fmt: skip
+        module = "inside.zygote" if name == "zygote" else "judge.judge"
+        program = _PROGRAM.format(module=module, arguments=arguments)
+        self._jails[name] = Jail(spec.command(slot, code, program, descriptors), descriptors)
+
+    def send(self, job: Job) -> None:
+        """Hand over a job; its verdict comes in order.
+
+        Raises:
+            WorkerLost: the judge is gone.
+        """
+        if job.problem is not self._problem:
+            self._write(b"P", job.problem)
+            self._problem = job.problem
+        self._write(b"J", {"code": job.code})
+
+    def receive(self, job: Job) -> dict[str, Any]:
+        """The verdict of the oldest job sent: the record's fields but for the keys.
+
+        Raises:
+            WorkerLost: the judge or the zygote died or does not answer.
+            OverBudget: see there.
+            InputError: the job's problem cannot be judged.
+        """
+        params = self._params
+        comparisons = sum(len(job.problem[k]) for k in ("tests", "visible_tests", "extra_tests"))
+        comparisons = comparisons or 100
+        # Longer than everything the judge allows a candidate and itself: it answers or is stuck.
+        self._socket.settimeout(
+            60 + params.wall_seconds + comparisons * (2 * params.cpu_seconds + 1)
+        )
+        kind, body = self._read()
+        if kind == b"V":
+            verdict: dict[str, Any] = json.loads(body)
+            return verdict
+        text = body.decode("utf-8", "replace")
+        if kind == b"E":
+            raise InputError(f"cannot be judged: {text}", where=f"problem {job.label}")
+        raise WorkerLost(text)
+
+    def _write(self, kind: bytes, message: dict[str, Any]) -> None:
+        try:
+            self._socket.sendall(frame(kind, json.dumps(message).encode()))
+        except OSError as error:
+            self._lost(str(error))
+
+    def _read(self) -> tuple[bytes, bytes]:
+        length, kind = HEADER.unpack(self._read_exactly(HEADER.size))
+        if length > MAX_FRAME_BYTES:
+            raise WorkerLost("a frame beyond all limits")
+        return bytes((kind,)), self._read_exactly(length)
+
+    def _read_exactly(self, count: int) -> bytes:
+        chunks = []
+        while count:
+            try:
+                chunk = self._socket.recv(count)
+            except OSError as error:  # a timeout is one
+                self._lost(str(error) or "no answer")
+            if not chunk:
+                self._lost("the judge is gone")
+            chunks.append(chunk)
+            count -= len(chunk)
+        return b"".join(chunks)
+
+    def _lost(self, why: str) -> None:
+        try:
+            status = self._jails["judge"].process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            raise WorkerLost(why) from None
+        if status == OVER_BUDGET_STATUS:
+            raise OverBudget("a comparison would not stop") from None
+        raise WorkerLost(f"{why} (nsjail's exit status {status}){self._logs()}") from None
+
+    def _logs(self) -> str:
+        """What the jails said on standard error, indented, for an error message."""
+        lines = []
+        for name, jail in self._jails.items():
+            log = jail.log()
+            if log:
+                lines += [f"  the jail of the {name} said:", log]
+        return "".join(f"\n{line}" for line in lines)
+
+    def close(self) -> None:
+        self._socket.close()
+        for jail in self._jails.values():
+            jail.stop()
