@@ -10,8 +10,10 @@ import pytest
 from ouroboros.problems.check import find_faults
 from ouroboros.problems.formats import load_problems
 from ouroboros.problems.sources import STARTER
-from ouroboros.records import Problem
+from ouroboros.records import Candidate, Problem
 from ouroboros.splitting.similarity import near_duplicates
+from ouroboros.verification.params import ExecuteParams
+from ouroboros.verification.run import verify
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -54,3 +56,31 @@ def test_no_problem_is_taken_from_mbpp_or_humaneval(starter):
     for name in ("mbpp.jsonl", "HumanEval.jsonl.gz"):
         pairs = near_duplicates(starter, load_problems(DATA / name), 0.8)
         assert [(pair.first, pair.second) for pair in pairs] == []
+
+
+def test_every_reference_passes_every_test_in_the_sandbox(starter):
+    candidates = [
+        Candidate(problem_id=problem.problem_id, sample_index=0, code=problem.reference)
+        for problem in starter
+    ]
+    verdicts = verify(starter, candidates, ExecuteParams(), label="verify starter references")
+    failing = [
+        (verdict.problem_id, verdict.verdict, verdict.tests, verdict.extra_tests, verdict.message)
+        for verdict in verdicts
+        if not verdict.passed or set(verdict.extra_tests) != {"pass"}
+    ]
+    assert failing == []
+
+
+def test_a_wrong_program_fails_each_problem(starter):
+    """The tests tell something: a function that always returns None passes none of them."""
+    candidates = [
+        Candidate(
+            problem_id=problem.problem_id,
+            sample_index=0,
+            code=f"def {problem.entry_point}(*args, **kwargs):\n    return None\n",
+        )
+        for problem in starter
+    ]
+    verdicts = verify(starter, candidates, ExecuteParams(), label="verify wrong programs")
+    assert [verdict.problem_id for verdict in verdicts if verdict.passed] == []
