@@ -1,7 +1,4 @@
-"""Stage `evaluate`: every selector on one split the critic has never seen.
-
-Usage: python stages/evaluate.py test|transfer
-"""
+"""Stage evaluate: the critic and its rivals on a split the critic has never seen."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ouroboros.critic.scoring import load_critic
+from ouroboros.critic.scoring import Score, load_critic
 from ouroboros.errors import run_main
 from ouroboros.evaluation.evaluate import evaluate
 from ouroboros.evaluation.mixture import critic_and_logprob, fit_weight
@@ -19,7 +16,8 @@ from ouroboros.evaluation.selectors import SELECTORS
 from ouroboros.evaluation.tables import write_evaluation
 from ouroboros.jsonl import read_records
 from ouroboros.params import load_params
-from ouroboros.records import LabelledProblem
+from ouroboros.progress import Progress
+from ouroboros.records import LabelledProblem, Problem
 from ouroboros.static_analysis import facts
 
 SPLITS = Path("data/splits")
@@ -30,7 +28,7 @@ def static_score(code: str, entry_point: str, visible_tests: Sequence[str]) -> f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Evaluate the critic and its rivals on a split.")
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("split", choices=["test", "transfer"])
     split = parser.parse_args().split
 
@@ -39,8 +37,12 @@ def main() -> None:
     dev = read_records(SPLITS / "dev.jsonl", LabelledProblem)
     critic = load_critic(Path("models/critic"))
 
-    weight = fit_weight(read_samples(dev, critic.score, static_score))
-    samples = read_samples(rows, critic.score, static_score)
+    def score(pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
+        with Progress(len(pairs), f"evaluate {split}: score", "programs") as progress:
+            return critic.score(pairs, progress.advance)
+
+    weight = fit_weight(read_samples(dev, score, static_score))
+    samples = read_samples(rows, score, static_score)
     selectors = [*SELECTORS, critic_and_logprob(weight)]
     fitted = {"logprob_weight": weight}
     write_evaluation(evaluate(split, samples, selectors, params, fitted), Path())

@@ -193,7 +193,6 @@ def test_intervals_cover_the_truth_in_about_95_of_100_simulations(separation):
         claim = compare(rows, separation, seed=5000 + trial).claims()["verifier_over_baseline"]
         covered += claim.interval.low <= truth <= claim.interval.high
         claimed += claim.answer == "yes"
-    print(f"covered {covered}, claimed {claimed} of {simulations}")
     # 95% of 200, give or take 2.5 standard errors.
     assert 0.91 <= covered / simulations <= 0.985, covered / simulations
     if separation == 0.0:

@@ -41,10 +41,17 @@ def test_what_matters_is_not(other):
 
 
 def test_layout_of_blocks_does_not_matter():
-    long = "def f(x):\n    while True:\n        try:\n            pass\n        finally:\n"
-    long += (
-        "            x += 1\n        if x:\n            break\n        else:\n            pass\n"
-    )
+    long = """def f(x):
+    while True:
+        try:
+            pass
+        finally:
+            x += 1
+        if x:
+            break
+        else:
+            pass
+"""
     short = "def f(x):\n while True:\n  try: pass\n  finally: x += 1\n  if x: break\n  else: pass"
     assert normal_form(long) == normal_form(short)
 

@@ -183,6 +183,4 @@ def write_table(path: Path, evaluation: Evaluation) -> None:
     import pandas
 
     text = pandas.DataFrame(table_rows(evaluation)).to_csv(index=False, lineterminator="\n")
-    # A program may hold characters UTF-8 has no bytes for.
-    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    write_lines(path, [safe.removesuffix("\n")])
+    write_lines(path, [text.removesuffix("\n")])
