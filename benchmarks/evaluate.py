@@ -23,7 +23,7 @@ from ouroboros.critic.scoring import Score
 from ouroboros.evaluation.evaluate import evaluate
 from ouroboros.evaluation.mixture import critic_and_logprob
 from ouroboros.evaluation.params import EvaluateParams
-from ouroboros.evaluation.samples import read_samples
+from ouroboros.evaluation.samples import describe_programs, read_samples
 from ouroboros.evaluation.selectors import SELECTORS
 from ouroboros.evaluation.tables import write_evaluation
 from ouroboros.records import Attempt, Candidate, LabelledProblem, Problem, Verdict
@@ -108,7 +108,7 @@ def main() -> None:
         f"selectors x {arguments.replicates} replicates"
     )
     start = time.perf_counter()
-    samples = read_samples(rows, random_scores, static_score)
+    samples = read_samples(rows, random_scores, describe_programs(rows, static_score))
     read = time.perf_counter()
     evaluation = evaluate("benchmark", samples, selectors, params)
     measured = time.perf_counter()
@@ -120,6 +120,9 @@ def main() -> None:
     print(f"write files         {written - measured:6.1f} s")
     print(f"total               {written - start:6.1f} s")
     print(f"peak memory         {peak_mb():6.0f} MB ({base:.0f} MB before, input and imports)")
+    used = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = [usage.ru_utime + usage.ru_stime for usage in used]
+    print(f"processor time      {sum(seconds):6.1f} s, {seconds[1]:.1f} s of it in workers")
 
 
 def peak_mb() -> float:

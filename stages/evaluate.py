@@ -11,7 +11,7 @@ from ouroboros.errors import run_main
 from ouroboros.evaluation.evaluate import evaluate
 from ouroboros.evaluation.mixture import critic_and_logprob, fit_weight
 from ouroboros.evaluation.params import EvaluateParams
-from ouroboros.evaluation.samples import read_samples
+from ouroboros.evaluation.samples import describe_programs, read_samples
 from ouroboros.evaluation.selectors import SELECTORS
 from ouroboros.evaluation.tables import write_evaluation
 from ouroboros.jsonl import read_records
@@ -35,14 +35,15 @@ def main() -> None:
     params = load_params("evaluate", EvaluateParams)
     rows = read_records(SPLITS / f"{split}.jsonl", LabelledProblem)
     dev = read_records(SPLITS / "dev.jsonl", LabelledProblem)
+    programs = describe_programs([*dev, *rows], static_score)
     critic = load_critic(Path("models/critic"))
 
     def score(pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
         with Progress(len(pairs), f"evaluate {split}: score", "programs") as progress:
             return critic.score(pairs, progress.advance)
 
-    weight = fit_weight(read_samples(dev, score, static_score))
-    samples = read_samples(rows, score, static_score)
+    weight = fit_weight(read_samples(dev, score, programs))
+    samples = read_samples(rows, score, programs)
     selectors = [*SELECTORS, critic_and_logprob(weight)]
     fitted = {"logprob_weight": weight}
     write_evaluation(evaluate(split, samples, selectors, params, fitted), Path())

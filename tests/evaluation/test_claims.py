@@ -24,7 +24,6 @@ from ouroboros.evaluation.claims import (
 )
 from ouroboros.evaluation.measure import choose_ks, measure
 from ouroboros.evaluation.params import EvaluateParams
-from ouroboros.evaluation.samples import read_samples
 from ouroboros.evaluation.selectors import SELECTORS
 from ouroboros.records import LabelledProblem, Problem
 from tests.evaluation.synthetic import (
@@ -32,7 +31,7 @@ from tests.evaluation.synthetic import (
     make_attempt,
     make_problem,
     make_rows,
-    no_static_rules,
+    read,
 )
 
 BY_NAME = {selector.name: selector for selector in SELECTORS}
@@ -41,7 +40,7 @@ QUICK = EvaluateParams(bootstrap_replicates=500, vote_resamples=10)
 
 
 def compare(rows, separation=1.0, params=QUICK, labelling=ALL_TESTS, selectors=CLAIMED, seed=0):
-    samples = read_samples(rows, critic_of_quality(rows, separation, seed), no_static_rules)
+    samples = read(rows, critic_of_quality(rows, separation, seed))
     ks = choose_ks(samples, params.k)
     measured = measure(
         samples, selectors, ks, vote_resamples=params.vote_resamples, seed=params.seed

@@ -18,7 +18,6 @@ from ouroboros.evaluation.evaluate import evaluate
 from ouroboros.evaluation.figures import FIGURES, draw_figures
 from ouroboros.evaluation.mixture import critic_and_logprob, fit_weight
 from ouroboros.evaluation.params import EvaluateParams
-from ouroboros.evaluation.samples import read_samples
 from ouroboros.evaluation.selectors import SELECTORS
 from ouroboros.evaluation.summary import (
     flatten,
@@ -31,7 +30,7 @@ from ouroboros.evaluation.tables import write_evaluation
 from ouroboros.jsonl import write_json
 from ouroboros.params import load_params
 from ouroboros.records import Attempt, Candidate, LabelledProblem, Problem, Verdict
-from tests.evaluation.synthetic import critic_of_quality, make_rows, no_static_rules
+from tests.evaluation.synthetic import critic_of_quality, make_rows, read
 
 ROOT = Path(__file__).resolve().parents[2]
 DAVINCI = ROOT.parent / "shared" / "data" / "samples" / "humaneval_davinci002_n50.jsonl.gz"
@@ -39,7 +38,7 @@ QUICK = EvaluateParams(bootstrap_replicates=500, vote_resamples=20)
 
 
 def run(rows, separation=1.0, params=QUICK, split="test", selectors=SELECTORS):
-    samples = read_samples(rows, critic_of_quality(rows, separation), no_static_rules)
+    samples = read(rows, critic_of_quality(rows, separation))
     return evaluate(split, samples, selectors, params)
 
 
@@ -192,18 +191,18 @@ def test_the_table_has_a_row_per_problem_and_shows_the_worst_picks(tmp_path, eva
 
 def test_the_weight_of_the_mixture_is_the_best_on_dev():
     rows = make_rows(40, 8)
-    samples = read_samples(rows, critic_of_quality(rows, 1000.0), no_static_rules)
+    samples = read(rows, critic_of_quality(rows, 1000.0))
     assert fit_weight(samples) == 0.0
-    blind = read_samples(rows, critic_of_quality(rows, 0.0), no_static_rules)
+    blind = read(rows, critic_of_quality(rows, 0.0))
     for attempt in (a for row in rows for a in row.samples):
         passed = attempt.verdict.passed
         object.__setattr__(attempt.candidate, "sum_logprob", -1.0 if passed else -200.0)
-    telling = read_samples(rows, critic_of_quality(rows, 0.0), no_static_rules)
+    telling = read(rows, critic_of_quality(rows, 0.0))
     assert fit_weight(telling) > 0
     assert fit_weight(blind) >= 0
     for attempt in rows[0].samples:
         object.__setattr__(attempt.candidate, "sum_logprob", None)
-    missing = read_samples(rows, critic_of_quality(rows, 0.0), no_static_rules)
+    missing = read(rows, critic_of_quality(rows, 0.0))
     assert fit_weight(missing) == 0.0
 
 

@@ -10,15 +10,14 @@ import pytest
 from ouroboros.errors import InputError
 from ouroboros.estimators import pass_at_k
 from ouroboros.evaluation.measure import choose_ks, measure, vote
-from ouroboros.evaluation.samples import read_samples
 from ouroboros.evaluation.selectors import SELECTORS, Votes
 from ouroboros.evaluation.views import narrow
-from tests.evaluation.synthetic import critic_of_quality, make_rows, no_static_rules
+from tests.evaluation.synthetic import critic_of_quality, make_rows, read
 
 
 def make_samples(problems=6, samples=6, **options):
     rows = make_rows(problems, samples, **options)
-    return read_samples(rows, critic_of_quality(rows, 1.0), no_static_rules)
+    return read(rows, critic_of_quality(rows, 1.0))
 
 
 def brute(selector, item, k):
@@ -26,14 +25,13 @@ def brute(selector, item, k):
     result = selector.rule(narrow(item.view, selector.view))
     values = []
     for subset in itertools.combinations(range(item.view.count), k):
-        members = np.zeros((1, item.view.count), dtype=bool)
-        members[0, list(subset)] = True
+        chosen = np.array([subset])
         if isinstance(result, Votes):
-            weights = vote(result, members)[0]
+            shares = vote(result, chosen)[0]
         else:
-            best = members[0] & (result == max(result[list(subset)]))
-            weights = best / best.sum()
-        values.append(float(weights @ item.passed))
+            best = result[chosen[0]] == max(result[chosen[0]])
+            shares = best / best.sum()
+        values.append(float(shares @ item.passed[chosen[0]]))
     return np.mean(values)
 
 
@@ -79,7 +77,7 @@ def test_a_selector_that_cannot_be_measured_is_left_out_with_the_reason():
     rows = make_rows(3, 4)
     first = rows[0].attempts[1]
     object.__setattr__(first.candidate, "sum_logprob", None)
-    samples = read_samples(rows, critic_of_quality(rows, 1.0), no_static_rules)
+    samples = read(rows, critic_of_quality(rows, 1.0))
     found = measure(samples, SELECTORS, [4], vote_resamples=10, seed=0)
     assert set(found.left_out) == {"sum_logprob", "mean_logprob", "visible_tests_then_logprob"}
     assert found.left_out["mean_logprob"] == "some candidates have no log-probabilities"

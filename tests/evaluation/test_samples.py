@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from ouroboros.errors import InputError
-from ouroboros.evaluation.samples import read_samples
+from ouroboros.evaluation import samples as samples_module
+from ouroboros.evaluation.samples import describe_programs
 from ouroboros.records import LabelledProblem, Problem
 from tests.evaluation.synthetic import (
     Score,
@@ -15,7 +16,7 @@ from tests.evaluation.synthetic import (
     make_attempt,
     make_problem,
     make_rows,
-    no_static_rules,
+    read,
 )
 
 
@@ -25,7 +26,7 @@ def constant(pairs):
 
 def read_one(problem, *attempts):
     row = LabelledProblem(problem=problem, attempts=attempts)
-    return read_samples([row], constant, no_static_rules)[0]
+    return read([row], constant)[0]
 
 
 def test_the_greedy_candidate_is_not_a_sample():
@@ -53,7 +54,7 @@ def test_equal_programs_are_scored_once_and_share_the_score():
             ),
         )
     ]
-    (item,) = read_samples(rows, score, no_static_rules)
+    (item,) = read(rows, score)
     assert len(seen) == 3
     assert item.view.reward.tolist() == [0, 1, 0, 2]
     assert item.view.same_program.tolist() == [0, 1, 0, 0]
@@ -124,7 +125,7 @@ def test_verdicts_of_other_tests_are_refused(name):
 
 def test_an_empty_split_and_a_problem_without_samples_are_refused():
     with pytest.raises(InputError, match="holds no problems"):
-        read_samples([], constant, no_static_rules)
+        read([], constant)
     problem = make_problem(4)
     with pytest.raises(InputError, match="'synthetic/4' has no samples"):
         read_one(problem, make_attempt(problem, -1, passed=True))
@@ -134,25 +135,35 @@ def test_an_empty_split_and_a_problem_without_samples_are_refused():
 def test_scores_that_are_none_are_refused(reward, p_pass):
     rows = make_rows(1, 2)
     with pytest.raises(InputError, match="to a program of 'synthetic/0'"):
-        read_samples(rows, lambda pairs: [Score(reward, p_pass)] * len(pairs), no_static_rules)
+        read(rows, lambda pairs: [Score(reward, p_pass)] * len(pairs))
 
 
 def test_a_critic_that_skips_programs_is_refused():
     rows = make_rows(1, 3)
     with pytest.raises(InputError, match="gave 1 scores for 3 programs"):
-        read_samples(rows, lambda pairs: [Score(0, 0.5)], no_static_rules)
+        read(rows, lambda pairs: [Score(0, 0.5)])
 
 
 def test_rewards_are_rounded_so_that_last_bits_order_nothing():
     rows = make_rows(1, 2)
     scores = iter([0.1, 0.1 + 1e-12])
-    (item,) = read_samples(
-        rows, lambda pairs: [Score(next(scores), 0.5) for _ in pairs], no_static_rules
-    )
+    (item,) = read(rows, lambda pairs: [Score(next(scores), 0.5) for _ in pairs])
     assert item.view.reward[0] == item.view.reward[1]
 
 
 def test_all_problems_keep_their_order():
     rows = make_rows(12, 2)
-    samples = read_samples(rows, critic_of_quality(rows, 1.0), no_static_rules)
+    samples = read(rows, critic_of_quality(rows, 1.0))
     assert [item.problem_id for item in samples] == [row.problem_id for row in rows]
+
+
+def test_many_programs_are_described_alike_by_several_processes(monkeypatch):
+    rows = make_rows(5, 8)
+    alone = describe_programs(rows, length_of)
+    monkeypatch.setattr(samples_module, "MANY", 1)
+    assert describe_programs(rows, length_of) == alone
+    assert len(alone) == 40
+
+
+def length_of(code, entry_point, visible_tests):
+    return float(len(code))

@@ -45,7 +45,7 @@ def picks(name, view):
     item = BY_NAME[name] if isinstance(name, str) else name
     result = item.rule(narrow(view, item.view))
     if isinstance(result, Votes):
-        return vote(result, np.ones((1, view.count), dtype=bool))[0].tolist()
+        return vote(result, np.arange(view.count)[None, :])[0].tolist()
     best = result == result.max()
     return (best / best.sum()).tolist()
 
@@ -124,15 +124,14 @@ def test_then_orders_by_the_first_key_and_keeps_full_ties():
 
 def test_a_vote_counts_members_alone():
     votes = Votes(groups=np.array([0, 0, 1, 1, -1]), weights=np.array([1.0, 1.0, 1.5, 0.2, 9.0]))
-    members = np.array([[True, True, True, True, True], [True, False, True, False, True]])
-    # All: 2.0 against 1.7; the two of them: 1.0 against 1.5. No group never wins.
-    assert vote(votes, members).tolist() == [[0.5, 0.5, 0, 0, 0], [0, 0, 1, 0, 0]]
+    # All: 2.0 against 1.7; three of them: 1.0 against 1.5. No group never wins.
+    assert vote(votes, np.array([[0, 1, 2, 3, 4]])).tolist() == [[0.5, 0.5, 0, 0, 0]]
+    assert vote(votes, np.array([[4, 0, 2], [2, 3, 4]])).tolist() == [[0, 0, 1], [0.5, 0.5, 0]]
 
 
 def test_a_vote_without_groups_picks_any_member():
     votes = Votes(groups=np.array([-1, -1, -1]), weights=np.ones(3))
-    members = np.array([[True, False, True]])
-    assert vote(votes, members).tolist() == [[0.5, 0, 0.5]]
+    assert vote(votes, np.array([[0, 2]])).tolist() == [[0.5, 0.5]]
 
 
 def test_a_selector_must_say_what_it_sees():

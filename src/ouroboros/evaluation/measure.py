@@ -12,7 +12,7 @@ from ouroboros.errors import InputError
 from ouroboros.estimators import best_of_k_weights, pass_at_k
 from ouroboros.evaluation.samples import Samples
 from ouroboros.evaluation.selectors import Selector, Votes
-from ouroboros.evaluation.views import BoolArray, FloatArray, LeftOut, narrow
+from ouroboros.evaluation.views import BoolArray, FloatArray, IntArray, LeftOut, narrow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,18 +116,18 @@ def measure(
     )
 
 
-def _draw_order(item: Samples, resamples: int, seed: int) -> FloatArray:
-    """(resamples, n): each row ranks the samples at random; its first k are a random k-subset.
+def _draw_order(item: Samples, resamples: int, seed: int) -> IntArray:
+    """(resamples, n): random orders of the samples; the first k of a row are a random k-subset.
 
     Seeded by the problem's id, so that a problem's numbers do not depend on the others.
     """
     name = hashlib.sha256(item.problem_id.encode("utf-8", "surrogatepass")).digest()
     generator = np.random.default_rng([seed, int.from_bytes(name[:8], "big")])
-    return generator.random((resamples, item.view.count)).argsort(axis=1).argsort(axis=1)
+    return generator.random((resamples, item.view.count)).argsort(axis=1)
 
 
 def _pick(
-    selector: Selector, item: Samples, ks: FloatArray, order: FloatArray
+    selector: Selector, item: Samples, ks: IntArray, order: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Pick frequencies (ks, n) and the standard error (ks,) of the pass rate they give."""
     result = selector.rule(narrow(item.view, selector.view))
@@ -136,31 +136,39 @@ def _pick(
     n = item.view.count
     weights, errors = np.empty((len(ks), n)), np.zeros(len(ks))
     for place, k in enumerate(ks):
-        members = order < k if k < n else np.ones((1, n), dtype=bool)
-        picks = vote(result, members)
-        weights[place] = picks.mean(axis=0)
+        chosen = order[:, :k] if k < n else np.arange(n)[None, :]
+        shares = vote(result, chosen)
+        weights[place] = np.bincount(chosen.ravel(), weights=shares.ravel(), minlength=n)
+        weights[place] /= len(chosen)
         if k < n:
-            values = picks @ item.passed
+            values = (shares * item.passed[chosen]).sum(axis=1)
             errors[place] = values.std() / np.sqrt(len(values))
     return weights, errors
 
 
-def vote(votes: Votes, members: BoolArray) -> FloatArray:
-    """(subsets, n): how often each sample is picked in each subset; rows sum to 1.
+def vote(votes: Votes, chosen: IntArray) -> FloatArray:
+    """How often each member of each subset is picked.
 
     Args:
         votes: of all n samples.
-        members: (subsets, n), which samples vote and may be picked; at least one in each row.
+        chosen: (subsets, k) indexes of the samples that vote and may be picked.
+
+    Returns:
+        (subsets, k), beside `chosen`; rows sum to 1.
     """
-    in_group = votes.groups[:, None] == np.arange(votes.groups.max(initial=0) + 1)
-    totals = (members * votes.weights) @ in_group.astype(np.float64)
-    # A sample of no group scores below any group.
-    scores = np.where(votes.groups >= 0, totals[:, votes.groups], -1.0)
-    winners = members & (scores == _row_max(scores, members))
+    subsets = np.arange(len(chosen))[:, None]
+    # Group 0 stands for none: it loses against any.
+    group = votes.groups[chosen] + 1
+    groups = int(votes.groups.max(initial=0)) + 2
+    totals = np.bincount(
+        (subsets * groups + group).ravel(),
+        weights=votes.weights[chosen].ravel(),
+        minlength=len(chosen) * groups,
+    ).reshape(len(chosen), groups)
+    totals[:, 0] = -1.0
+    scores = totals[subsets, group]
+    winners = scores == scores.max(axis=1, keepdims=True)
     if votes.within is not None:
-        winners &= votes.within == _row_max(np.broadcast_to(votes.within, scores.shape), winners)
+        within = np.where(winners, votes.within[chosen], -np.inf)
+        winners &= within == within.max(axis=1, keepdims=True)
     return winners / winners.sum(axis=1, keepdims=True)
-
-
-def _row_max(values: FloatArray, where: BoolArray) -> FloatArray:
-    return np.where(where, values, -np.inf).max(axis=1, keepdims=True)

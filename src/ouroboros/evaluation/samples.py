@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +29,8 @@ ScoreFunction = Callable[[Sequence[tuple[Problem, str]]], Sequence[Scored]]
 StaticFunction = Callable[[str, str, Sequence[str]], float]
 """(code, entry point, visible tests) -> how many static rules hold."""
 
+MANY = 2000
+"""From this many programs on, they are looked at by one process a core."""
 DECIMALS = 6
 """Scores are rounded to this, so that a last-bit difference of a machine orders nothing."""
 
@@ -54,10 +58,56 @@ class Samples:
         return self.row.problem_id
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProgramFacts:
+    """What is told from a program's text: how many static rules hold, and its normal form."""
+
+    static_score: float
+    form: bytes
+
+
+Programs = Mapping[tuple[str, str], ProgramFacts]
+"""(problem id, code) -> its facts."""
+
+
+def describe_programs(
+    rows: Sequence[LabelledProblem], static_score: StaticFunction
+) -> dict[tuple[str, str], ProgramFacts]:
+    """Look at every distinct sampled program once; nothing is run.
+
+    Many programs are shared out among forked processes, so call it before torch starts threads.
+    """
+    tasks = {
+        (row.problem_id, attempt.candidate.code): (
+            attempt.candidate.code,
+            row.problem.entry_point,
+            row.problem.visible_tests,
+            static_score,
+        )
+        for row in rows
+        for attempt in row.samples
+    }
+    workers = len(os.sched_getaffinity(0))
+    if len(tasks) < MANY or workers == 1:
+        facts = map(_describe, tasks.values())
+        return dict(zip(tasks, facts, strict=True))
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        return dict(zip(tasks, pool.map(_describe, tasks.values(), chunksize=200), strict=True))
+
+
+def _describe(task: tuple[str, str, Sequence[str], StaticFunction]) -> ProgramFacts:
+    code, entry_point, visible_tests, static_score = task
+    return ProgramFacts(
+        static_score=float(static_score(code, entry_point, visible_tests)), form=normal_form(code)
+    )
+
+
 def read_samples(
-    rows: Sequence[LabelledProblem], score: ScoreFunction, static_score: StaticFunction
+    rows: Sequence[LabelledProblem], score: ScoreFunction, programs: Programs
 ) -> list[Samples]:
     """Score every distinct program once and lay the rows out for measuring, in the rows' order.
+
+    `programs` is what `describe_programs` says of these rows (and perhaps others).
 
     Raises:
         InputError: no rows, a problem without samples, verdicts that do not fit the problem, or a
@@ -65,15 +115,15 @@ def read_samples(
     """
     if not rows:
         raise InputError("the split holds no problems")
-    programs: dict[tuple[str, str], int] = {}
+    numbers: dict[tuple[str, str], int] = {}
     pairs: list[tuple[Problem, str]] = []
     for row in rows:
         if not row.samples:
             raise InputError(f"problem {row.problem_id!r} has no samples")
         for attempt in row.samples:
             key = (row.problem_id, attempt.candidate.code)
-            if key not in programs:
-                programs[key] = len(pairs)
+            if key not in numbers:
+                numbers[key] = len(pairs)
                 pairs.append((row.problem, attempt.candidate.code))
     scores = score(pairs)
     if len(scores) != len(pairs):
@@ -88,36 +138,23 @@ def read_samples(
             f"to a program of {problem.problem_id!r}",
             hint="expected a finite reward and a p_pass between 0 and 1",
         )
-    return [
-        _samples(
-            row,
-            at := np.array([programs[row.problem_id, a.candidate.code] for a in row.samples]),
-            reward[at],
-            p_pass[at],
-            static_score,
-        )
+    places = [
+        np.array([numbers[row.problem_id, attempt.candidate.code] for attempt in row.samples])
         for row in rows
+    ]
+    return [
+        _samples(row, reward[at], p_pass[at], programs)
+        for row, at in zip(rows, places, strict=True)
     ]
 
 
 def _samples(
-    row: LabelledProblem,
-    program: IntArray,
-    reward: FloatArray,
-    p_pass: FloatArray,
-    static_score: StaticFunction,
+    row: LabelledProblem, reward: FloatArray, p_pass: FloatArray, programs: Programs
 ) -> Samples:
     problem, attempts = row.problem, row.samples
     for attempt in attempts:
         _require_fitting(problem, attempt)
-    # Equal texts are looked at once.
-    first = {int(number): place for place, number in reversed(list(enumerate(program)))}
-    codes = {number: attempts[place].candidate.code for number, place in first.items()}
-    static = {
-        number: float(static_score(code, problem.entry_point, problem.visible_tests))
-        for number, code in codes.items()
-    }
-    forms = {number: normal_form(code) for number, code in codes.items()}
+    facts = [programs[row.problem_id, attempt.candidate.code] for attempt in attempts]
     results = [attempt.verdict.visible_tests for attempt in attempts]
     logprobs = [attempt.candidate.sum_logprob for attempt in attempts]
     view = VisibleTestsView(
@@ -129,8 +166,8 @@ def _samples(
         ),
         reward=reward,
         p_pass=p_pass,
-        static_score=np.array([static[int(number)] for number in program]),
-        same_program=_group([forms[int(number)] for number in program]),
+        static_score=np.array([one.static_score for one in facts]),
+        same_program=_group([one.form for one in facts]),
         runs=np.array([_completed(problem, r) and "error" not in r for r in results]),
         output=_outputs(problem, attempts),
         passes_visible=np.array(
