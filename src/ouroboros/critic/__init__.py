@@ -1,0 +1,1 @@
+"""The soft verifier: a critic that predicts P(pass | prompt, code) without running anything."""

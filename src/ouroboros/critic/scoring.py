@@ -1,0 +1,174 @@
+"""Scoring programs with a trained critic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from ouroboros.critic.calibration import Calibration
+from ouroboros.critic.serialise import Encoded, Serialiser
+from ouroboros.errors import UserError
+from ouroboros.records import Problem
+
+FORMAT = 1
+"""Of the `ouroboros` entry in a critic's config.json."""
+DECIMALS = 5
+"""Rewards are rounded here: below it, float32 sums depend on what shares a batch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """What the critic says of one program: `reward` ranks, `p_pass` is a probability."""
+
+    reward: float
+    p_pass: float
+
+
+def encoded_rewards(
+    model: Any,
+    encoded: Sequence[Encoded],
+    *,
+    pad_token_id: int,
+    tokens_per_forward: int,
+    advance: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Rewards of encoded programs, in order.
+
+    Equal inputs are run once; batches hold inputs of about one length, padded to the longest.
+
+    Args:
+        model: a sequence-classification model with one label, on its device.
+        tokens_per_forward: most padded tokens in a batch.
+        advance: told how many inputs each batch finished, copies included.
+    """
+    copies: dict[tuple[int, ...], int] = {}
+    for item in encoded:
+        copies[item.ids] = copies.get(item.ids, 0) + 1
+    order = sorted(copies, key=lambda ids: (len(ids), ids))
+    found: dict[tuple[int, ...], float] = {}
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        start = 0
+        while start < len(order):
+            stop = start + 1
+            while stop < len(order) and len(order[stop]) * (stop + 1 - start) <= tokens_per_forward:
+                stop += 1
+            batch = order[start:stop]
+            input_ids, mask = pad(batch, pad_token_id, next(model.parameters()).device)
+            logits = model(input_ids=input_ids, attention_mask=mask).logits
+            rewards = logits.squeeze(-1).double().cpu().tolist()
+            found.update(zip(batch, (round(r, DECIMALS) for r in rewards), strict=True))
+            if advance is not None:
+                advance(sum(copies[ids] for ids in batch))
+            start = stop
+    model.train(training)
+    return [found[item.ids] for item in encoded]
+
+
+def pad(
+    rows: Sequence[Sequence[int]], pad_token_id: int, device: torch.device | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Input ids and attention mask, padded on the right to the longest row."""
+    width = max(len(row) for row in rows)
+    input_ids = torch.full((len(rows), width), pad_token_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for number, row in enumerate(rows):
+        input_ids[number, : len(row)] = torch.tensor(row)
+        mask[number, : len(row)] = 1
+    return input_ids.to(device), mask.to(device)
+
+
+def set_deterministic(threads: int) -> None:
+    """Make torch give the same bits for the same work: fixed threads, deterministic kernels."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def device() -> torch.device:
+    """The first GPU, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Critic:
+    """A trained critic, as `load_critic` gives it."""
+
+    model: Any
+    serialiser: Serialiser
+    calibration: Calibration
+    tokens_per_forward: int
+
+    def score(
+        self,
+        items: Sequence[tuple[Problem, str]],
+        advance: Callable[[int], None] | None = None,
+    ) -> list[Score]:
+        """Reward and p_pass of each (problem, code), in order.
+
+        Args:
+            items: any mixture of problems; the same program may stand several times.
+            advance: told how many items each batch finished, for a progress bar.
+        """
+        rewards = encoded_rewards(
+            self.model,
+            self.serialiser.encode(items),
+            pad_token_id=self.serialiser.tokenizer.pad_token_id,
+            tokens_per_forward=self.tokens_per_forward,
+            advance=advance,
+        )
+        probabilities = self.calibration.p_pass(rewards)
+        return [
+            Score(reward=reward, p_pass=round(float(p), DECIMALS + 1))
+            for reward, p in zip(rewards, probabilities, strict=True)
+        ]
+
+
+def load_critic(path: Path) -> Critic:
+    """Load what the train_critic stage wrote.
+
+    Raises:
+        UserError: no such folder, not a critic, or its weights do not fit its configuration.
+    """
+    if not (path / "config.json").is_file():
+        raise UserError(
+            f"{path}: no critic here (no config.json)\n  the train_critic stage writes one"
+        )
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            path, output_loading_info=True, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # whatever a damaged folder raises: name the folder
+        raise UserError(f"{path}: this critic cannot be loaded: {error}") from error
+    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if missing:
+        raise UserError(f"{path}: the weights do not fit the configuration, e.g. {missing[0]}")
+    facts = getattr(model.config, "ouroboros", None)
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise UserError(
+            f"{path}: config.json has no ouroboros entry of format {FORMAT}, so this is not a "
+            "critic of this version\n  train it with the train_critic stage"
+        )
+    set_deterministic(facts["threads"])
+    model.to(device()).eval()
+    return Critic(
+        model=model,
+        serialiser=Serialiser(
+            tokenizer=tokenizer,
+            max_length=facts["max_length"],
+            markers=facts["markers"],
+            static_facts=facts["static_facts"],
+            code=facts["code"],
+        ),
+        calibration=Calibration(slope=facts["slope"], intercept=facts["intercept"]),
+        tokens_per_forward=facts["tokens_per_forward"],
+    )

@@ -1,0 +1,444 @@
+"""Training the critic: phases of the curriculum, choice of the checkpoint, calibration, outputs.
+
+Progress lives outside the stage's outputs, in `<cache>/training/<digest of everything that
+determines the critic>`: a killed run resumes from its last checkpoint and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+# TRL and the hub client would otherwise send usage data when a trainer is made.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from transformers import TrainerCallback
+from transformers.utils import logging as transformers_logging
+
+from ouroboros import store
+from ouroboros.critic import backbone as backbones
+from ouroboros.critic.backbone import Backbone
+from ouroboros.critic.calibration import Calibration
+from ouroboros.critic.dev import DevSet
+from ouroboros.critic.pairs import collapse, draw_groups
+from ouroboros.critic.params import (
+    CriticParams,
+    CurriculumPhase,
+    check_curriculum,
+    steps_of_phases,
+)
+from ouroboros.critic.scoring import FORMAT, device, encoded_rewards, set_deterministic
+from ouroboros.critic.serialise import Encoded, Serialiser
+from ouroboros.critic.trainer import Checkpoints, GroupCollator, make_trainer
+from ouroboros.errors import UserError
+from ouroboros.jsonl import write_json, write_lines
+from ouroboros.progress import Progress
+from ouroboros.records import LabelledProblem, to_dict
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
+CURVE_POINTS = 40
+"""Rows per phase in the training curve: each the mean of the steps since the last."""
+
+
+class RunLog(Protocol):
+    """Where a training run is watched (MLflow; see `tracking.CriticRun`)."""
+
+    def log(self, step: int, metrics: dict[str, float]) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """The stage's output paths."""
+
+    critic: Path
+    metrics: Path
+    curve: Path
+
+
+def check_rows(train: Sequence[LabelledProblem], dev: Sequence[LabelledProblem]) -> None:
+    """Stop before any work on data nothing can be learnt or chosen from.
+
+    Raises:
+        UserError: no pass at all, or no failure at all, in train; no dev problem with both.
+    """
+    verdicts = {a.verdict.passed for row in train for a in row.attempts}
+    total = sum(len(row.attempts) for row in train)
+    if True not in verdicts:
+        raise UserError(
+            f"none of the {total} train candidates passes, so there is nothing to learn from\n"
+            "  draw more samples (generate.n), use a stronger generator or easier problems"
+        )
+    if False not in verdicts:
+        raise UserError(
+            f"all of the {total} train candidates pass, so there is nothing to learn from\n"
+            "  use a weaker generator or harder problems"
+        )
+    if not any(len({a.verdict.passed for a in row.samples}) == 2 for row in dev):
+        raise UserError(
+            f"no dev problem of {len(dev)} has both passing and failing samples, so no checkpoint "
+            "can be chosen\n  raise split.dev_fraction or generate.n"
+        )
+
+
+def train_critic(
+    *,
+    params: CriticParams,
+    curriculum: tuple[CurriculumPhase, ...],
+    train: Sequence[LabelledProblem],
+    dev: Sequence[LabelledProblem],
+    outputs: Outputs,
+    run_log: RunLog | None = None,
+) -> dict[str, Any]:
+    """Train a critic and write it with its metrics and training curve.
+
+    Returns:
+        The metrics, as written.
+
+    Raises:
+        UserError: the data, the backbone or a param makes training impossible (before any of it),
+            or training diverged.
+    """
+    check_curriculum(curriculum)
+    check_rows(train, dev)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    set_deterministic(params.threads)
+    backbone = backbones.resolve(params)
+    backbones.check_max_length(backbone, params)
+    digest = training_digest(params, curriculum, backbone.identity, train, dev)
+    work = store.cache_dir() / "training" / digest
+    work.mkdir(parents=True, exist_ok=True)
+    training = _Training(
+        params=params, curriculum=curriculum, backbone=backbone, train=train, dev=dev, work=work,
+        run_log=run_log,
+    )  # fmt: skip
+    metrics = training.run(outputs)
+    shutil.rmtree(work)
+    return metrics
+
+
+def training_digest(
+    params: CriticParams,
+    curriculum: tuple[CurriculumPhase, ...],
+    backbone: str,
+    train: Sequence[LabelledProblem],
+    dev: Sequence[LabelledProblem],
+) -> str:
+    """SHA-256 of everything that determines the critic: data, params, weights, code, libraries."""
+    package = Path(__file__).parent
+    sources = [*sorted(package.glob("*.py")), package.parent / "static_analysis.py"]
+    return store.digest(
+        {
+            "params": asdict(params),
+            "curriculum": [asdict(phase) for phase in curriculum],
+            "backbone": backbone,
+            "train": store.digest([to_dict(row) for row in train]),
+            "dev": store.digest([to_dict(row) for row in dev]),
+            "code": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
+            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+            "device": device().type,
+        }
+    )
+
+
+class _Training:
+    """One training run: what its phases share."""
+
+    def __init__(
+        self,
+        *,
+        params: CriticParams,
+        curriculum: tuple[CurriculumPhase, ...],
+        backbone: Backbone,
+        train: Sequence[LabelledProblem],
+        dev: Sequence[LabelledProblem],
+        work: Path,
+        run_log: RunLog | None,
+    ) -> None:
+        self._params, self._curriculum, self._backbone = params, curriculum, backbone
+        self._work, self._run_log = work, run_log
+        self._steps = steps_of_phases(params.steps, curriculum)
+        self._tokenizer, self._markers = backbones.load_tokenizer(backbone, params)
+        serialiser = Serialiser(
+            tokenizer=self._tokenizer,
+            max_length=params.max_length,
+            markers=self._markers,
+            static_facts=params.static_facts,
+            code=params.code,
+        )
+        self._pool = collapse(train)
+        self._encoded = serialiser.encode(
+            [(train[program.problem].problem, program.code) for program in self._pool.programs]
+        )
+        self._dev = DevSet.of(dev, serialiser, params.selection_k)
+        self._check_lengths()
+
+    def run(self, outputs: Outputs) -> dict[str, Any]:
+        """Train every phase (those not finished by an earlier run), then write the outputs."""
+        baseline = self._stored("baseline.json", self._baseline)
+        phases: list[dict[str, Any]] = []
+        kept: dict[str, Any] | None = None
+        for index, phase in enumerate(self._curriculum):
+            result = self._phase(index, phase, kept)
+            phases.append(result)
+            if kept is None or result["best"]["best_of_k"] > kept["best"]["best_of_k"]:
+                kept = result
+        assert kept is not None
+        model = self._model(self._checkpoint(kept))
+        scaling, figures = self._dev.calibrate(lambda items: self._rewards(model, items))
+        self._save(model, scaling, outputs.critic)
+        metrics = {
+            "baseline": baseline,
+            "phases": {result["name"]: _report(result) for result in phases},
+            "kept": {
+                "phase": kept["name"],
+                "step": kept["first_step"] + kept["best"]["step"],
+                "dev_best_of_k": kept["best"]["best_of_k"],
+                "dev_pair_accuracy": kept["best"]["pair_accuracy"],
+            },
+            "calibration": figures,
+            "data": self._counts(),
+        }
+        metrics = _rounded(metrics)
+        write_json(outputs.metrics, metrics)
+        write_lines(outputs.curve, _curve(phases, baseline))
+        return metrics
+
+    def _phase(
+        self, index: int, phase: CurriculumPhase, kept: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        folder = self._work / f"phase-{index}"
+        folder.mkdir(exist_ok=True)
+        first_step, steps = sum(self._steps[:index]), self._steps[index]
+        done = folder / "done.json"
+        if done.is_file():
+            result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+            return result
+        model = self._model(self._checkpoint(kept) if kept is not None else None)
+        rewards = None
+        if phase.negatives == "hard":
+            rewards = self._stored(
+                f"phase-{index}/mined.json",
+                lambda: self._rewards(model, self._encoded, f"{phase.name}: mine negatives"),
+            )
+        groups = draw_groups(
+            self._pool,
+            phase,
+            count=steps * self._params.problems_per_step,
+            size=self._params.programs_per_problem,
+            seed=f"{self._params.seed}/{index}",
+            rewards=rewards,
+        )
+        checkpoints = Checkpoints(folder, self._evaluate, "best_of_k")
+        resumed = checkpoints.resume()
+        done_steps = int(checkpoints.history[-1]["step"]) if resumed else 0
+        with Progress(steps, f"train {phase.name}", "steps", done=done_steps) as progress:
+            trainer = make_trainer(
+                model=model,
+                tokenizer=self._tokenizer,
+                collator=GroupCollator(
+                    ids=[item.ids for item in self._encoded],
+                    passed=[program.passed for program in self._pool.programs],
+                    pad_token_id=self._tokenizer.pad_token_id,
+                    tokens_per_forward=self._params.tokens_per_forward,
+                ),
+                groups=groups,
+                params=self._params,
+                phase=phase,
+                steps=steps,
+                folder=folder,
+                callbacks=[checkpoints, Watcher(progress, first_step, self._run_log)],
+            )
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        result = {
+            "index": index,
+            "name": phase.name,
+            "first_step": first_step,
+            "steps": steps,
+            "best": checkpoints.best,
+            "history": checkpoints.history,
+            "log": [entry for entry in trainer.state.log_history if "loss" in entry],
+            "groups": len(groups),
+            "groups_with_pairs": sum(group.comparisons > 0 for group in groups),
+            "comparisons": sum(group.comparisons for group in groups),
+            "programs": sum(len(group.chosen) + len(group.rejected) for group in groups),
+        }
+        _write_atomically(done, result)
+        checkpoints.keep_only_best()
+        return result
+
+    def _stored(self, name: str, compute: Callable[[], Any]) -> Any:
+        """A small result that is computed once and kept beside the checkpoints."""
+        path = self._work / name
+        if not path.is_file():
+            _write_atomically(path, compute())
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _checkpoint(self, result: dict[str, Any]) -> Path:
+        return self._work / f"phase-{result['index']}" / f"checkpoint-{result['best']['step']}"
+
+    def _model(self, checkpoint: Path | None) -> Any:
+        model = backbones.build(
+            self._backbone, self._params, self._tokenizer, self._markers, checkpoint
+        )
+        return model.to(device())
+
+    def _rewards(
+        self, model: Any, items: Sequence[Encoded], label: str | None = None
+    ) -> list[float]:
+        def score(advance: Callable[[int], None] | None) -> list[float]:
+            return encoded_rewards(
+                model,
+                items,
+                pad_token_id=self._tokenizer.pad_token_id,
+                tokens_per_forward=self._params.tokens_per_forward,
+                advance=advance,
+            )
+
+        if label is None:
+            return score(None)
+        with Progress(len(items), label, "programs") as progress:
+            return score(progress.advance)
+
+    def _evaluate(self, model: Any) -> dict[str, float]:
+        return self._dev.evaluate(lambda items: self._rewards(model, items))
+
+    def _baseline(self) -> dict[str, float]:
+        """Dev figures without training: random choice, the oracle, and the new, random head."""
+        untrained = self._evaluate(self._model(None))
+        return {
+            "dev_random": self._dev.references()["random"],
+            "dev_oracle_at_k": self._dev.references()["oracle_at_k"],
+            "dev_untrained_best_of_k": untrained["best_of_k"],
+            "dev_untrained_pair_accuracy": untrained["pair_accuracy"],
+        }
+
+    def _check_lengths(self) -> None:
+        if all(item.code_cut for item in self._encoded):
+            raise UserError(
+                f"critic.max_length is {self._params.max_length}, too short for any of the "
+                f"{len(self._encoded)} train programs\n  raise it"
+            )
+
+    def _counts(self) -> dict[str, Any]:
+        programs = self._pool.programs
+        return {
+            "train_problems": len(self._pool.by_problem),
+            "train_problems_with_both": len(self._pool.mixed()),
+            "train_attempts": self._pool.attempts,
+            "train_contradictory_attempts": self._pool.contradictory,
+            "train_programs": len(programs),
+            "train_passing_programs": sum(program.passed for program in programs),
+            "train_prompts_cut": sum(item.prompt_cut for item in self._encoded),
+            "train_programs_cut": sum(item.code_cut for item in self._encoded),
+            "train_longest_tokens": max(len(item.ids) for item in self._encoded),
+            **self._dev.counts(),
+        }
+
+    def _save(self, model: Any, scaling: Calibration, target: Path) -> None:
+        temporary = self._work / "critic"
+        shutil.rmtree(temporary, ignore_errors=True)
+        backbones.save(
+            model,
+            self._tokenizer,
+            temporary,
+            name=self._params.backbone,
+            facts={
+                "format": FORMAT,
+                "slope": scaling.slope,
+                "intercept": scaling.intercept,
+                "max_length": self._params.max_length,
+                "markers": self._markers,
+                "static_facts": self._params.static_facts,
+                "code": self._params.code,
+                "tokens_per_forward": self._params.tokens_per_forward,
+                "threads": self._params.threads,
+            },
+        )
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(temporary, target)
+
+
+class Watcher(TrainerCallback):
+    """Tells the user and the run log how training goes."""
+
+    def __init__(self, progress: Progress, first_step: int, run_log: RunLog | None) -> None:
+        self._progress, self._first, self._log = progress, first_step, run_log
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A step is done; called by the trainer."""
+        entry = kwargs["logs"]
+        if "loss" not in entry:
+            return  # the summary at the end of training
+        self._progress.advance(note=f"loss {entry['loss']:.3f}")
+        if self._log is not None:
+            self._log.log(self._first + state.global_step, _watched(entry))
+
+
+def _watched(entry: dict[str, float]) -> dict[str, float]:
+    names = ("loss", "pairwise_loss", "pointwise_loss", "pair_accuracy", "learning_rate")
+    return {f"train_{name}": float(entry[name]) for name in names if name in entry}
+
+
+def _report(result: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "steps": result["steps"],
+        "groups": result["groups"],
+        "groups_with_pairs": result["groups_with_pairs"],
+        "comparisons": result["comparisons"],
+        "programs_encoded": result["programs"],
+        "last_dev_best_of_k": result["history"][-1]["best_of_k"],
+        "best_step": result["first_step"] + result["best"]["step"],
+        "best_dev_best_of_k": result["best"]["best_of_k"],
+        "best_dev_pair_accuracy": result["best"]["pair_accuracy"],
+    }
+
+
+def _curve(phases: Sequence[dict[str, Any]], baseline: dict[str, float]) -> Iterator[str]:
+    """The training curve as CSV: means over the steps since the row before.
+
+    The dev columns hold the last evaluation made so far.
+    """
+    names = ("loss", "pairwise_loss", "pointwise_loss", "pair_accuracy")
+    yield ",".join(["step", "phase", *names, "dev_best_of_k", "dev_pair_accuracy"])
+    dev = (baseline["dev_untrained_best_of_k"], baseline["dev_untrained_pair_accuracy"])
+    for result in phases:
+        evaluated = {int(entry["step"]): entry for entry in result["history"]}
+        every = max(1, result["steps"] // CURVE_POINTS)
+        window: list[dict[str, float]] = []
+        for entry in result["log"]:
+            window.append(entry)
+            step = int(entry["step"])
+            if step in evaluated:
+                dev = (evaluated[step]["best_of_k"], evaluated[step]["pair_accuracy"])
+            if len(window) < every and step not in evaluated:
+                continue
+            means = []
+            for name in names:
+                values = [float(row[name]) for row in window if name in row]
+                means.append(f"{sum(values) / len(values):.5f}" if values else "")
+            row = [str(result["first_step"] + step), result["name"], *means]
+            yield ",".join([*row, *(f"{value:.5f}" for value in dev)])
+            window = []
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def _write_atomically(path: Path, value: object) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value), encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,196 @@
+"""Tiny random backbones and labelled problems for the critic's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ouroboros.records import Attempt, Candidate, LabelledProblem, Problem, Verdict
+
+WORDS = [
+    "a",
+    "add",
+    "all",
+    "and",
+    "any",
+    "assert",
+    "at",
+    "begin",
+    "body",
+    "by",
+    "capital",
+    "count",
+    "def",
+    "defines",
+    "div",
+    "element",
+    "else",
+    "end",
+    "even",
+    "first",
+    "for",
+    "from",
+    "function",
+    "give",
+    "given",
+    "if",
+    "import",
+    "in",
+    "input",
+    "inside",
+    "is",
+    "it",
+    "item",
+    "items",
+    "last",
+    "len",
+    "letter",
+    "letters",
+    "line",
+    "list",
+    "max",
+    "may",
+    "min",
+    "missing",
+    "mul",
+    "name",
+    "new",
+    "no",
+    "none",
+    "not",
+    "nothing",
+    "number",
+    "numbers",
+    "of",
+    "or",
+    "out",
+    "outside",
+    "pass",
+    "passes",
+    "print",
+    "problem",
+    "prompt",
+    "python",
+    "return",
+    "returns",
+    "short",
+    "space",
+    "static",
+    "sub",
+    "sum",
+    "syntax",
+    "the",
+    "to",
+    "true",
+    "false",
+    "two",
+    "undefined",
+    "unused",
+    "value",
+    "values",
+    "with",
+    "without",
+    "write",
+    "wrong",
+    "x",
+    "y",
+    "z",
+]
+
+
+def make_tiny_bert(directory: Path, *, cased: bool = False, seed: int = 0) -> Path:
+    """A random two-layer BERT with a word-piece tokenizer (uncased by default), saved."""
+    import string
+
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    letters = string.ascii_letters if cased else string.ascii_lowercase
+    signs = [*string.punctuation, *string.digits, *letters]
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocab = list(dict.fromkeys([*specials, *signs, *(f"##{sign}" for sign in signs), *WORDS]))
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
+    tokenizer = BertTokenizerFast(str(directory / "vocab.txt"), do_lower_case=not cased)
+    tokenizer.save_pretrained(directory)
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(vocab),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=256,
+    )
+    BertModel(config).save_pretrained(directory)
+    return directory
+
+
+def make_tiny_decoder(directory: Path, kind: str, seed: int = 0) -> Path:
+    """A random two-layer `qwen2` or `llama` with a byte-level tokenizer, saved as a causal LM."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast, Qwen2Config
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {sign: number for number, sign in enumerate(["<|endoftext|>", "<|im_end|>", *alphabet])}
+    inner = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        eos_token="<|im_end|>",
+        # As published: Qwen2 pads with a token of its own, SmolLM2 with its end of text.
+        pad_token="<|endoftext|>" if kind == "qwen2" else "<|im_end|>",
+    )
+    tokenizer.save_pretrained(directory)
+    torch.manual_seed(seed)
+    config_kind = {"qwen2": Qwen2Config, "llama": LlamaConfig}[kind]
+    config = config_kind(
+        vocab_size=len(vocab),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    return directory
+
+
+def problem(number: int) -> Problem:
+    """Write a function that adds `number`."""
+    return Problem(
+        problem_id=f"tiny/{number}",
+        prompt_text=f"Write a function to add {number} to a given number.",
+        entry_point="add",
+        tests=(f"assert add(1) == {1 + number}", f"assert add(0) == {number}"),
+        visible_tests=(f"assert add(1) == {1 + number}",),
+    )
+
+
+def attempt(number: int, index: int, code: str, verdict: str, tests: Sequence[str] = ()) -> Attempt:
+    """One attempt of problem `number`; index -1 is the greedy one."""
+    key = {"problem_id": f"tiny/{number}", "sample_index": index}
+    return Attempt(
+        candidate=Candidate(**key, code=code, sampling="greedy" if index < 0 else "sample"),
+        verdict=Verdict(**key, verdict=verdict, tests=tuple(tests)),
+    )
+
+
+def labelled(number: int, kinds: str = "ppff") -> LabelledProblem:
+    """A problem whose attempts pass (p), fail (f), nearly pass (n) or do not parse (s)."""
+    attempts = []
+    for index, kind in enumerate(kinds):
+        good = f"def add(x):\n    y = x + {number}\n    return y + {index} - {index}\n"
+        code, verdict, tests = {
+            "p": (good, "pass", ("pass", "pass")),
+            "f": (good.replace(" + ", " * ", 1), "wrong_answer", ("fail", "fail")),
+            "n": (good.replace("return y", "return 1 + y"), "wrong_answer", ("pass", "fail")),
+            "s": (good.replace("(x)", "(x"), "syntax_error", ("error", "error")),
+        }[kind]
+        attempts.append(attempt(number, index, code, verdict, tests))
+    return LabelledProblem(problem=problem(number), attempts=tuple(attempts))
