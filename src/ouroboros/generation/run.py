@@ -22,6 +22,7 @@ from ouroboros.generation.extract import program_from_chat, program_from_complet
 from ouroboros.generation.params import GenerateParams
 from ouroboros.generation.prompts import TEMPLATES, Prompt, PromptTemplate, build_prompt
 from ouroboros.generation.requests import Completion, Engine, Request, sample_seed
+from ouroboros.generation.vllm_engine import VllmEngine, prepare_process
 from ouroboros.generation.weights import resolve_model
 from ouroboros.progress import Progress
 from ouroboros.records import GREEDY_INDEX, Candidate, Problem, to_dict
@@ -52,12 +53,11 @@ def generate(
                 f"generate.engine is file, but generate.files names no file for set {label!r}"
             )
         return read_candidate_file(params.files[label], problems)
+    prepare_process()
     template = TEMPLATES[str(params.prompt)]
     model = resolve_model(str(params.model), params.revision, cache)
     tokenizer = _load_tokenizer(model.path)
     prompts = [build_prompt(problem, template, tokenizer) for problem in problems]
-    from ouroboros.generation.vllm_engine import VllmEngine
-
     engine = VllmEngine(model, params.vllm, tokenizer)
     engine.check(prompts, params.max_tokens)
     requests = [request for prompt in prompts for request in requests_of(prompt, params)]
