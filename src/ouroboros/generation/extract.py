@@ -79,7 +79,7 @@ def _choose(reply: str, entry_point: str) -> str:
 
 def defines(code: str, name: str) -> bool:
     """Whether some line of `code` defines the function or class `name`, or binds it."""
-    pattern = rf"^(?:async\s+def|def|class)\s+{re.escape(name)}\b|^{re.escape(name)}\s*="
+    pattern = rf"^(?:async\s+def|def|class)\s+{re.escape(name)}\b|^{re.escape(name)}\s*=(?!=)"
     return re.search(pattern, code, re.MULTILINE) is not None
 
 
