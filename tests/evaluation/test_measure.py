@@ -12,7 +12,15 @@ from ouroboros.estimators import pass_at_k
 from ouroboros.evaluation.measure import choose_ks, measure, vote
 from ouroboros.evaluation.selectors import SELECTORS, Votes
 from ouroboros.evaluation.views import narrow
-from tests.evaluation.synthetic import critic_of_quality, make_rows, read
+from ouroboros.records import LabelledProblem
+from tests.evaluation.synthetic import (
+    Score,
+    critic_of_quality,
+    make_attempt,
+    make_problem,
+    make_rows,
+    read,
+)
 
 
 def make_samples(problems=6, samples=6, **options):
@@ -103,3 +111,17 @@ def test_a_k_larger_than_some_problems_samples_names_the_problem():
     samples = make_samples(2, 4)
     with pytest.raises(InputError, match=r"evaluate.k asks for 8 samples, but 'synthetic/0' has 4"):
         choose_ks(samples, [1, 8])
+
+
+def test_the_worked_example_of_the_docs():
+    problem = make_problem(0)
+    row = LabelledProblem(
+        problem=problem,
+        attempts=tuple(make_attempt(problem, i, passed=i == 1) for i in range(3)),
+    )
+    samples = read([row], lambda pairs: [Score(3.0 - i, 0.5) for i in range(len(pairs))])
+    critic = [selector for selector in SELECTORS if selector.name == "critic"]
+    found = measure(samples, critic, [1, 2, 3], vote_resamples=1, seed=0)
+    passed = [item.passed for item in samples]
+    assert found.values(passed)[0, 0] == pytest.approx([1 / 3, 1 / 3, 0])
+    assert found.oracle(passed)[0] == pytest.approx([1 / 3, 2 / 3, 1])
