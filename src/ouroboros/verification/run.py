@@ -156,6 +156,7 @@ class _Pool:
         self._jobs = deque(jobs)
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._can_start = False
         # (key, verdict), or an exception that ends the run, or None from a thread that is done.
         self._results: queue.Queue[tuple[str, dict[str, Any]] | BaseException | None] = (
             queue.Queue()
@@ -224,7 +225,7 @@ class _Pool:
                     if not pending:
                         return
                 if worker is None:
-                    worker = Worker(self._spec, self._params, slot, processor)
+                    worker = self._start(slot, processor)
                 try:
                     while pending and len(sent) < _AHEAD:
                         sent.append(pending.popleft())
@@ -244,13 +245,26 @@ class _Pool:
             if worker is not None:
                 worker.close()
 
+    def _start(self, slot: int, processor: int | None) -> Worker:
+        """Start a worker; once one has started here, a failure to start is tried again."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                worker = Worker(self._spec, self._params, slot, processor)
+            except SandboxError:
+                if left and self._can_start:
+                    continue
+                raise
+            self._can_start = True
+            return worker
+        raise AssertionError("unreachable")
+
     def _again(
         self, job: Job, slot: int, processor: int | None, lost: WorkerLost
     ) -> dict[str, Any]:
         """Try a job alone in fresh jails after its worker was lost."""
         reasons = [lost]
         while len(reasons) < ATTEMPTS and not isinstance(reasons[-1], OverBudget):
-            worker = Worker(self._spec, self._params, slot, processor)
+            worker = self._start(slot, processor)
             try:
                 worker.send(job)
                 return worker.receive(job)

@@ -80,6 +80,7 @@ def become_candidate(job: int, output: int, confinement: Confinement, cpu_second
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
         confinement.apply()
         gc.enable()
+        random.seed(0)  # the module seeds itself anew in every fork
         Runner().run()
         status = 0
     finally:
@@ -146,7 +147,6 @@ def main(
     warnings.simplefilter("ignore")
     os.environ.clear()
     sys.argv[:] = [""]
-    random.seed(0)
     fix_limits(memory_bytes, processes)
     confinement = Confinement(judge=False, user_id=user_id)
     confinement.prepare()

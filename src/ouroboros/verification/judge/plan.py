@@ -17,7 +17,7 @@ import symtable
 import sys
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..inside import values
 from ..inside.runner import SENDING_LIMITS
@@ -276,13 +276,18 @@ def _plain_sites(statement: ast.Assert, names: set[str]) -> list[ast.Call] | Non
     sites: list[ast.Call] = []
 
     def visit(node: ast.AST) -> bool:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+        if _is_call_of(node, names):
             sites.append(node)
             inner = [*node.args, *(keyword.value for keyword in node.keywords)]
             if any(isinstance(argument, ast.Starred) for argument in node.args):
                 return False
             return not any(_free_names([ast.Expr(value)]) & names for value in inner)
         if isinstance(node, ast.Name) and node.id in names:
+            return False
+        # `Stack().push(1)`: the first call's object has to stay on the candidate's side.
+        if isinstance(node, ast.Attribute) and _is_call_of(node.value, names):
+            return False
+        if isinstance(node, ast.Call) and _is_call_of(node.func, names):
             return False
         scoped = (
             ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr,
@@ -292,6 +297,10 @@ def _plain_sites(statement: ast.Assert, names: set[str]) -> list[ast.Call] | Non
         return all(visit(child) for child in ast.iter_child_nodes(node))
 
     return sites if visit(statement) else None
+
+
+def _is_call_of(node: ast.AST, names: set[str]) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
 def _encode_site(site: ast.Call, target: str, space: dict[str, Any]) -> bytes | None:

@@ -248,11 +248,13 @@ class Session:
 
     def _classify(self, status: int, cpu: float) -> Failure:
         """What a death nobody ordered means. Nothing the candidate says enters here."""
-        # The kernel counts clock ticks against the limit but reports measured time, which can be
-        # a few per cent less; nobody else sends this signal to a candidate half way there.
-        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        if killed and cpu >= 0.75 * self._bounds.cpu_seconds:
-            return Failure("timeout", None, "CPU time")
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            # The kernel counts clock ticks against the limit but reports measured time, which can
+            # be a few per cent less. As the first process of its namespace a candidate cannot send
+            # itself this signal: short of the limit it came from outside, say for want of memory.
+            if cpu >= 0.75 * self._bounds.cpu_seconds:
+                return Failure("timeout", None, "CPU time")
+            raise ZygoteLost("a candidate was killed from outside the sandbox")
         if os.WIFSIGNALED(status):
             return Failure("crashed", None, f"killed by signal {os.WTERMSIG(status)}")
         return Failure("crashed", None, f"exited with status {os.waitstatus_to_exitcode(status)}")
