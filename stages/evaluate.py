@@ -19,8 +19,10 @@ from ouroboros.params import load_params
 from ouroboros.progress import Progress
 from ouroboros.records import LabelledProblem, Problem
 from ouroboros.static_analysis import facts
+from ouroboros.store import folder_digest
 
 SPLITS = Path("data/splits")
+CRITIC = Path("models/critic")
 
 
 def static_score(code: str, entry_point: str, visible_tests: Sequence[str]) -> float:
@@ -36,7 +38,7 @@ def main() -> None:
     rows = read_records(SPLITS / f"{split}.jsonl", LabelledProblem)
     dev = read_records(SPLITS / "dev.jsonl", LabelledProblem)
     programs = describe_programs([*dev, *rows], static_score)
-    critic = load_critic(Path("models/critic"))
+    critic = load_critic(CRITIC)
 
     def score(pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
         with Progress(len(pairs), f"evaluate {split}: score", "programs") as progress:
@@ -45,8 +47,15 @@ def main() -> None:
     weight = fit_weight(read_samples(dev, score, programs))
     samples = read_samples(rows, score, programs)
     selectors = [*SELECTORS, critic_and_logprob(weight)]
-    fitted = {"logprob_weight": weight}
-    write_evaluation(evaluate(split, samples, selectors, params, fitted), Path())
+    evaluation = evaluate(
+        split,
+        samples,
+        selectors,
+        params,
+        critic_digest=folder_digest(CRITIC),
+        fitted={"logprob_weight": weight},
+    )
+    write_evaluation(evaluation, Path())
 
 
 if __name__ == "__main__":

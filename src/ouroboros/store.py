@@ -26,6 +26,16 @@ def digest(value: object) -> str:
     return hashlib.sha256(dumps(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def folder_digest(folder: Path) -> str:
+    """SHA-256 (hex) over the names and contents of all files under `folder`."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with open(path, "rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return total.hexdigest()
+
+
 def project_root(start: Path | None = None) -> Path:
     """The repository's root: the folder with dvc.yaml, at `start` or above.
 

@@ -10,21 +10,16 @@ import pytest
 from ouroboros.estimators import Interval, expected_best_of_k, paired_bootstrap
 from ouroboros.evaluation.claims import (
     ALL_TESTS,
-    GREEDY,
-    ORACLE,
-    RANDOM,
     STRICTER,
-    VERIFIER,
     Comparison,
     decide,
-    detail,
     least_differing,
     rounded,
-    sentence,
 )
 from ouroboros.evaluation.measure import choose_ks, measure
 from ouroboros.evaluation.params import EvaluateParams
 from ouroboros.evaluation.selectors import SELECTORS
+from ouroboros.evaluation.wording import GREEDY, ORACLE, RANDOM, VERIFIER, detail, sentence
 from ouroboros.records import LabelledProblem, Problem
 from tests.evaluation.synthetic import (
     critic_of_quality,

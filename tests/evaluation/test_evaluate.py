@@ -39,7 +39,7 @@ QUICK = EvaluateParams(bootstrap_replicates=500, vote_resamples=20)
 
 def run(rows, separation=1.0, params=QUICK, split="test", selectors=SELECTORS):
     samples = read(rows, critic_of_quality(rows, separation))
-    return evaluate(split, samples, selectors, params)
+    return evaluate(split, samples, selectors, params, critic_digest="0" * 64)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from ouroboros.evaluation.views import (
     VisibleTestsView,
     narrow,
 )
+from ouroboros.evaluation.wording import SIGHTS
 from ouroboros.records import Verdict
 
 BY_NAME = {item.name: item for item in SELECTORS}
@@ -95,7 +96,7 @@ def test_no_view_has_a_field_for_a_hidden_result():
 
 def test_a_rule_gets_no_more_than_it_says_it_sees():
     view = make_view()
-    assert [kind.sees for kind in VIEWS] == ["nothing", "code", "visible inputs", "visible tests"]
+    assert tuple(kind.sees for kind in VIEWS) == SIGHTS
     for kind in VIEWS:
         narrowed = narrow(view, kind)
         assert type(narrowed) is kind

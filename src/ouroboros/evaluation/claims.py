@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +13,8 @@ from ouroboros.estimators import Interval, bootstrap_means, interval
 from ouroboros.evaluation.measure import Measured
 from ouroboros.evaluation.params import EvaluateParams
 from ouroboros.evaluation.views import BoolArray, FloatArray
+from ouroboros.evaluation.wording import CLAIMS, GREEDY, ORACLE, RANDOM
 from ouroboros.records import Problem, Verdict
-
-GREEDY, ORACLE = "greedy", "oracle"
-RANDOM, VERIFIER, LIKELIHOOD = "random", "critic", "mean_logprob"
-"""The names the claims are about: selectors of `selectors`, and two that are no selectors."""
-
-CLAIMS = {
-    "verifier_over_baseline": (VERIFIER, RANDOM, "verifier pass@1 > baseline pass@1"),
-    "verifier_over_likelihood": (VERIFIER, LIKELIHOOD, "verifier pass@1 > likelihood pass@1"),
-}
-"""claim -> (better, worse, its words). Baseline: the generator's own pass@1. Likelihood: picking
-by its log-probability per token."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,23 +95,6 @@ class Claim:
             "problems_that_differ": self.interval.differing,
             "minimum_detectable": rounded(self.minimum_detectable),
         }
-
-
-def sentence(words: str, claim: Mapping[str, Any], confidence: float) -> str:
-    """A claim's line, from its metrics."""
-    return (
-        f"{words}: {claim['answer']} ({100 * claim['difference']:+.1f} pp, "
-        f"{100 * confidence:g}% interval [{100 * claim['low']:+.1f}, {100 * claim['high']:+.1f}])"
-    )
-
-
-def detail(claim: Mapping[str, Any]) -> str:
-    """What a claim rests on, and what its experiment could have found."""
-    return (
-        f"the two differ on {claim['problems_that_differ']} of {claim['problems']} problems; "
-        f"a true difference of {100 * claim['minimum_detectable']:.1f} pp would be found in 80 of "
-        "100 such experiments"
-    )
 
 
 def least_differing(confidence: float) -> int:

@@ -12,12 +12,7 @@ import numpy as np
 from ouroboros.estimators import best_of_k_weights
 from ouroboros.evaluation.claims import (
     ALL_TESTS,
-    GREEDY,
-    LIKELIHOOD,
-    ORACLE,
-    RANDOM,
     STRICTER,
-    VERIFIER,
     Comparison,
     difference_metrics,
     rounded,
@@ -36,6 +31,7 @@ from ouroboros.evaluation.quality import (
 from ouroboros.evaluation.samples import Samples
 from ouroboros.evaluation.selectors import Selector
 from ouroboros.evaluation.views import VIEWS
+from ouroboros.evaluation.wording import GREEDY, LIKELIHOOD, ORACLE, RANDOM, VERIFIER
 from ouroboros.records import VERDICT_CLASSES
 
 
@@ -66,11 +62,14 @@ def evaluate(
     samples: Sequence[Samples],
     selectors: Sequence[Selector],
     params: EvaluateParams,
+    *,
+    critic_digest: str,
     fitted: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Measure all selectors on one split.
 
-    `fitted` are numbers that were fitted on dev and belong beside the results.
+    Into the metrics also go the `critic_digest`, which says what critic gave the scores, and
+    `fitted`, numbers that were fitted on dev.
 
     Raises:
         InputError: `params.k` asks for more samples than some problem has.
@@ -92,6 +91,7 @@ def evaluate(
     metrics: dict[str, Any] = {
         "split": split,
         "confidence": params.confidence,
+        "critic_digest": critic_digest,
         "fitted_on_dev": dict(fitted or {}),
         "sizes": _sizes(samples, ks),
         "headline": _headline(comparison),

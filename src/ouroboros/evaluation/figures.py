@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ouroboros.errors import UserError
-from ouroboros.evaluation.claims import GREEDY, LIKELIHOOD, ORACLE, RANDOM, VERIFIER
+from ouroboros.evaluation.wording import GREEDY, LIKELIHOOD, ORACLE, RANDOM, VERIFIER
 from ouroboros.records import VERDICT_CLASSES
 
 if TYPE_CHECKING:

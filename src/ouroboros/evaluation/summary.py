@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ouroboros.errors import InputError, UserError
-from ouroboros.evaluation.claims import CLAIMS, GREEDY, ORACLE, VERIFIER, detail, sentence
-from ouroboros.evaluation.selectors import SELECTORS
+from ouroboros.evaluation.wording import (
+    CLAIMS,
+    GREEDY,
+    ORACLE,
+    SIGHTS,
+    VERIFIER,
+    detail,
+    sentence,
+)
 
 SUMMARY = "summary"
 
@@ -78,12 +85,16 @@ def _render_split(metrics: Mapping[str, Any]) -> str:
         (f"pick one of {k}", "sees", "pass@1", interval, "minus random", interval, "gap closed")
     ]
     found = metrics["selectors"]
-    # In the order they are registered, those made for one run last.
-    places = {selector.name: place for place, selector in enumerate(SELECTORS)}
-    for name in sorted(found, key=lambda name: (places.get(name, len(places)), name)):
+    # By what they see, then from the worst to the best.
+    for name in sorted(
+        found, key=lambda name: (SIGHTS.index(found[name]["sees"]), found[name]["pass_rate"], name)
+    ):
         rows.append(_selector_row(name, found[name]))
     if GREEDY in metrics["headline"]:
-        rows.insert(2, (GREEDY, "", _percent(metrics["headline"][GREEDY]), "", "", "", ""))
+        rows.insert(
+            1 + (RANDOM in found),
+            (GREEDY, "", _percent(metrics["headline"][GREEDY]), "", "", "", ""),
+        )
     oracle = f"oracle (pass@{k})"
     rows.append((oracle, "all tests", _percent(metrics["headline"][ORACLE]), "", "", "", "100%"))
     title = (

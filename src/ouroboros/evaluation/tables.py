@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ouroboros.evaluation.claims import ORACLE, RANDOM, VERIFIER, rounded
+from ouroboros.evaluation.claims import rounded
 from ouroboros.evaluation.evaluate import Evaluation
 from ouroboros.evaluation.views import FloatArray
+from ouroboros.evaluation.wording import ORACLE, RANDOM, VERIFIER
 from ouroboros.jsonl import write_json, write_lines
 from ouroboros.records import VERDICT_CLASSES
 

@@ -1,0 +1,79 @@
+"""The evaluate stage's script, with a critic of known quality in place of the trained one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ouroboros.errors import UserError
+from ouroboros.jsonl import write_records
+from ouroboros.store import folder_digest
+from tests.evaluation.synthetic import critic_of_quality, make_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_stage(name):
+    spec = importlib.util.spec_from_file_location(f"stage_{name}", ROOT / "stages" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with dev, test and transfer splits and a folder for the critic."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    for seed, split in enumerate(("dev", "test", "transfer")):
+        write_records(tmp_path / f"data/splits/{split}.jsonl", make_rows(12, 4, seed=seed))
+    (tmp_path / "models/critic").mkdir(parents=True)
+    (tmp_path / "models/critic/config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_stage_writes_what_dvc_expects_and_says_which_critic_it_was(project, monkeypatch):
+    stage = load_stage("evaluate")
+
+    def load_critic(path):
+        score = critic_of_quality([*make_rows(12, 4, seed=0), *make_rows(12, 4, seed=1)], 2.0)
+        return SimpleNamespace(score=lambda pairs, advance: score(pairs))
+
+    monkeypatch.setattr(stage, "load_critic", load_critic)
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "test"])
+    stage.main()
+    metrics = json.loads((project / "metrics/test.json").read_text())
+    assert metrics["sizes"]["k"] == 4
+    assert metrics["critic_digest"] == folder_digest(project / "models/critic")
+    assert metrics["fitted_on_dev"]["logprob_weight"] >= 0
+    assert "critic_and_logprob" in metrics["selectors"]
+    assert (project / "plots/test/best_of_k.csv").is_file()
+    assert (project / "data/tables/test.csv").is_file()
+
+
+def test_a_missing_split_and_a_missing_critic_are_named(project, monkeypatch):
+    stage = load_stage("evaluate")
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "test"])
+    shutil.rmtree(project / "models/critic")
+    with pytest.raises(UserError, match="no critic here"):
+        stage.main()
+    (project / "data/splits/test.jsonl").unlink()
+    with pytest.raises(UserError, match=r"test.jsonl: no such file"):
+        stage.main()
+
+
+def test_the_folder_digest_sees_names_and_contents(tmp_path):
+    (tmp_path / "a").write_text("1")
+    first = folder_digest(tmp_path)
+    assert first == folder_digest(tmp_path)
+    (tmp_path / "a").write_text("2")
+    second = folder_digest(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert len({first, second, folder_digest(tmp_path)}) == 3
