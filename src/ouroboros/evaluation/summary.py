@@ -92,7 +92,7 @@ def _render_split(metrics: Mapping[str, Any]) -> str:
         rows.append(_selector_row(name, found[name]))
     if GREEDY in metrics["headline"]:
         rows.insert(
-            1 + (RANDOM in found),
+            2,  # after random, the only one that sees nothing
             (GREEDY, "", _percent(metrics["headline"][GREEDY]), "", "", "", ""),
         )
     oracle = f"oracle (pass@{k})"
