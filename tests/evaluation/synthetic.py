@@ -116,7 +116,7 @@ def critic_of_quality(
             separation * passed[problem.problem_id, code] + float(generator.normal())
             for problem, code in pairs
         ]
-        return [Score(reward, float(1 / (1 + np.exp(-reward)))) for reward in rewards]
+        return [Score(reward, float(0.5 + 0.5 * np.tanh(reward / 2))) for reward in rewards]
 
     return score
 

@@ -229,9 +229,12 @@ def test_the_summary_before_a_run_says_what_to_do(tmp_path):
 
 def test_flattened_metrics_are_numbers_alone(evaluation):
     flat = flatten({"test": evaluation.metrics})
-    assert flat["test.headline.critic"] == evaluation.metrics["headline"]["critic"]
+    assert flat["test/headline.critic"] == evaluation.metrics["headline"]["critic"]
     assert all(type(value) is float for value in flat.values())
-    assert "test.claims.verifier_over_baseline.answer" not in flat
+    assert "test/claims.verifier_over_baseline.answer" not in flat
+    assert (
+        flat["test/selectors.majority"] == evaluation.metrics["selectors"]["majority"]["pass_rate"]
+    )
 
 
 def test_figures_are_drawn_and_stable(tmp_path, evaluation):

@@ -39,16 +39,21 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_stage_writes_what_dvc_expects_and_says_which_critic_it_was(project, monkeypatch):
+def evaluate_split(monkeypatch, split):
     stage = load_stage("evaluate")
+    rows = [row for seed in range(3) for row in make_rows(12, 4, seed=seed)]
 
     def load_critic(path):
-        score = critic_of_quality([*make_rows(12, 4, seed=0), *make_rows(12, 4, seed=1)], 2.0)
+        score = critic_of_quality(rows, 2.0)
         return SimpleNamespace(score=lambda pairs, advance: score(pairs))
 
     monkeypatch.setattr(stage, "load_critic", load_critic)
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", "test"])
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", split])
     stage.main()
+
+
+def test_the_stage_writes_what_dvc_expects_and_says_which_critic_it_was(project, monkeypatch):
+    evaluate_split(monkeypatch, "test")
     metrics = json.loads((project / "metrics/test.json").read_text())
     assert metrics["sizes"]["k"] == 4
     assert metrics["critic_digest"] == folder_digest(project / "models/critic")
@@ -56,6 +61,34 @@ def test_the_stage_writes_what_dvc_expects_and_says_which_critic_it_was(project,
     assert "critic_and_logprob" in metrics["selectors"]
     assert (project / "plots/test/best_of_k.csv").is_file()
     assert (project / "data/tables/test.csv").is_file()
+
+
+def test_the_summary_is_written_printed_and_logged_once_to_the_critics_run(
+    project, monkeypatch, capsys
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (project / "dvc.yaml").write_text("stages: {}\n")
+    for split in ("test", "transfer"):
+        evaluate_split(monkeypatch, split)
+    stage = load_stage("summarize")
+    stage.main()
+    stage.main()
+    text = capsys.readouterr().out
+    assert text.count("verifier pass@1 > likelihood pass@1: ") == 8  # two sets, two labels, twice
+    summary = json.loads((project / "metrics/summary.json").read_text())
+    assert set(summary) == {"test", "transfer"}
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{project / 'mlflow.db'}")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "ouroboros"]
+    (run,) = client.search_runs([experiment.experiment_id])
+    rate = summary["test"]["pass_rate"]["critic"]
+    assert run.data.metrics["test/headline.critic"] == rate
+    assert len(client.get_metric_history(run.info.run_id, "test/headline.critic")) == 1
+    (folder,) = client.list_artifacts(run.info.run_id)
+    names = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, folder.path)}
+    assert {"test_best_of_k.png", "transfer_rewards.png", "test.csv"} <= names
 
 
 def test_a_missing_split_and_a_missing_critic_are_named(project, monkeypatch):

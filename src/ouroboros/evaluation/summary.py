@@ -156,16 +156,22 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def flatten(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The numbers of all splits under dotted names (`test.selectors.critic.pass_rate`), for
-    MLflow. Words, nulls and yes/no answers are left out."""
+    """The numbers to compare critics by, named like `test/claims.verifier_over_baseline.low`.
+
+    For MLflow's table: words and nulls are left out, and of each selector all but its pass rate.
+    """
     found: dict[str, float] = {}
 
-    def walk(prefix: str, value: object) -> None:
+    def add(prefix: str, value: object) -> None:
         if isinstance(value, Mapping):
             for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), inner)
+                add(f"{prefix}.{key}", inner)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found[prefix] = float(value)
 
-    walk("", evaluations)
+    for split, metrics in evaluations.items():
+        for name in ("headline", "claims", "oracle", "critic", "sizes", "labels", "fitted_on_dev"):
+            add(f"{split}/{name}", metrics[name])
+        for name, values in metrics["selectors"].items():
+            add(f"{split}/selectors.{name}", values["pass_rate"])
     return found
