@@ -57,7 +57,7 @@ def descendants() -> dict[int, str]:
     while True:
         more = {pid for pid, parent in parents.items() if parent in below} - below
         if not more:
-            return {pid: names[pid] for pid in below - {os.getpid()}}
+            return {pid: names.get(pid, "") for pid in below - {os.getpid()}}
         below |= more
 
 

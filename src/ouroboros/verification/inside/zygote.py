@@ -8,7 +8,6 @@ Orders come and reports go on the control socket, one datagram each:
 
     S + two descriptors   fork a candidate: its job socket, and the pipe that is its output
     K                     kill it
-    T                     say how much CPU time it has used (a report whose status is ALIVE)
     report                wait status (int), CPU seconds (double), sent once it is dead and reaped
 
 One report with a wait status comes for each candidate, whoever ended it; an order that crosses it
@@ -28,7 +27,6 @@ import site
 import socket
 import struct
 import sys
-import time
 import warnings
 from typing import NoReturn
 
@@ -37,9 +35,7 @@ from .runner import JOB, Runner
 
 REPORT = struct.Struct("<id")
 READY = b"R"
-SPAWN, KILL, CLOCK = b"S", b"K", b"T"
-ALIVE = -1
-"""Stands in a report where the wait status would."""
+SPAWN, KILL = b"S", b"K"
 
 PRE_IMPORTED = (
     "abc", "array", "bisect", "calendar", "cmath", "collections", "collections.abc", "contextlib",
@@ -120,16 +116,9 @@ class Zygote:
         poll.register(descriptor, select.POLLIN)
         poll.register(self._control, select.POLLIN)
         alive = True
-        while all(number != descriptor for number, _ in poll.poll()):
-            order = self._control.recv(16)
-            if order == CLOCK:
-                # The number by which the kernel knows another process's CPU clock.
-                used = time.clock_gettime(~child << 3 | 2)
-                self._control.send(REPORT.pack(ALIVE, used))
-                continue
-            alive = order == KILL
+        if all(number != descriptor for number, _ in poll.poll()):
+            alive = self._control.recv(16) == KILL
             os.kill(child, signal.SIGKILL)
-            break
         os.close(descriptor)
         _, status, usage = os.wait4(child, 0)
         if alive:

@@ -1,8 +1,9 @@
 """The judge: trusted, in a jail of its own, apart from every candidate.
 
-It reads problems and jobs from the parent and answers each job with a verdict. Frames to it: P (a
-problem, as JSON), J (a job, as JSON: "code"). Frames from it: R (ready), V (a verdict, as JSON), E
-(the problem cannot be judged, text), I (infrastructure failed, text).
+It reads problems and jobs from the parent and answers each job with a verdict. Frames hold JSON.
+To it: P (a problem), J (a job: "code"), W (seconds, the answer to its own W). From it: R (ready), V
+(a verdict), W (how long has this candidate waited for the processor?), E (the problem cannot be
+judged: why), I (infrastructure failed: why).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import resource
 import signal
 import socket
 import sys
+from collections import deque
 from typing import Any
 
 from ..inside import values
@@ -49,8 +51,41 @@ class Outcome:
         self.output = output
 
 
+class Parent:
+    """The socket to the parent process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._early: deque[tuple[bytes, Any]] = deque()
+
+    def send(self, kind: bytes, message: object) -> None:
+        write_all(self._descriptor, frame(kind, json.dumps(message).encode()))
+
+    def receive(self) -> tuple[bytes, Any]:
+        """The next frame.
+
+        Raises:
+            EOFError: the parent closed its end.
+        """
+        return self._early.popleft() if self._early else self._read()
+
+    def waited(self) -> float:
+        """Ask how long the current candidate has been ready to run without running, in seconds."""
+        self.send(b"W", None)
+        while True:
+            kind, message = self._read()
+            if kind == b"W":
+                return float(message)
+            self._early.append((kind, message))  # a job sent ahead
+
+    def _read(self) -> tuple[bytes, Any]:
+        kind, body = read_frame(self._descriptor, MAX_FRAME_BYTES)
+        return kind, json.loads(body)
+
+
 class Judge:
-    def __init__(self, control: socket.socket, bounds: Bounds) -> None:
+    def __init__(self, parent: Parent, control: socket.socket, bounds: Bounds) -> None:
+        self._parent = parent
         self._control = control
         self._bounds = bounds
         self._plan: Plan | None = None
@@ -64,7 +99,7 @@ class Judge:
         plan = self._plan
         assert plan is not None
         outcomes: list[Outcome | None] = [None] * len(plan.units)
-        session = Session(self._control, self._bounds)
+        session = Session(self._control, self._bounds, self._parent.waited)
         try:
             try:
                 self._load(session, plan, code)
@@ -242,27 +277,26 @@ def _interrupt(number: int, stack: object) -> None:
     raise TooSlow
 
 
-def serve(parent: int, judge: Judge) -> None:
+def serve(parent: Parent, judge: Judge) -> None:
     """Answer frames until the parent closes its end."""
     while True:
         try:
-            kind, body = read_frame(parent, MAX_FRAME_BYTES)
+            kind, message = parent.receive()
         except EOFError:
             return
-        message = json.loads(body)
         if kind == b"P":
             try:
                 judge.take_problem(message)
             except ProblemError as error:
-                write_all(parent, frame(b"E", str(error).encode()))
+                parent.send(b"E", str(error))
                 return
             continue
         try:
             verdict = judge.judge(message["code"])
         except ZygoteLost as error:
-            write_all(parent, frame(b"I", str(error).encode()))
+            parent.send(b"I", str(error))
             return
-        write_all(parent, frame(b"V", json.dumps(verdict).encode()))
+        parent.send(b"V", verdict)
 
 
 def main(
@@ -298,5 +332,6 @@ def main(
     if channel.recv(16) != READY:
         raise ZygoteLost("the zygote did not start")
     gc.freeze()
-    write_all(parent, frame(b"R"))
-    serve(parent, Judge(channel, bounds))
+    upwards = Parent(parent)
+    upwards.send(b"R", None)
+    serve(upwards, Judge(upwards, channel, bounds))

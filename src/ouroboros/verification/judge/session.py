@@ -7,13 +7,14 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..inside import values
 from ..inside.channel import HEADER, frame
 from ..inside.runner import SENDING_LIMITS, clean
-from ..inside.zygote import ALIVE, CLOCK, KILL, REPORT, SPAWN
+from ..inside.zygote import KILL, REPORT, SPAWN
 
 REPORT_SECONDS = 30.0
 """How long the zygote may take to report a candidate it was told to kill."""
@@ -62,11 +63,15 @@ class Bounds:
 class Session:
     """A candidate process with its job socket and its output pipe.
 
+    Args:
+        waited: says how many seconds the candidate has so far been ready to run without running;
+            0 where that is not known.
+
     Raises:
         ZygoteLost: from any method.
     """
 
-    def __init__(self, control: socket.socket, bounds: Bounds) -> None:
+    def __init__(self, control: socket.socket, bounds: Bounds, waited: Callable[[], float]) -> None:
         self._control = control
         self._bounds = bounds
         self._job, job_end = socket.socketpair()
@@ -83,7 +88,8 @@ class Session:
         self._deadline = time.monotonic() + bounds.wall_seconds
         self._buffer = bytearray()
         self._written = 0
-        self._cpu = self._cpu_at_deadline = 0.0
+        self._waited = waited
+        self._excused = 0.0
         self._report: tuple[int, float] | None = None
         self._failure: Failure | None = None
         self._poll = select.poll()
@@ -114,20 +120,17 @@ class Session:
     def _at_deadline(self) -> None:
         """The wall time is over: end a candidate that slept, grant more to one that had to wait.
 
-        On a busy machine a program that computes may get little of the processor; it is stopped by
-        its CPU time. Each respite must be earned by a quarter of that, so there are few.
+        On a busy machine a program that computes may get little of the processor; what it waited
+        for its turn does not count, and its CPU time stops it.
         """
-        self._order(CLOCK)
-        self._read_report()
-        if self._report is not None:
-            return  # it died meanwhile
-        if self._cpu - self._cpu_at_deadline < self._bounds.cpu_seconds / 4:
+        waited = self._waited()
+        if waited - self._excused < 0.1:
             self._end(Failure("timeout", None, "wall time"))
-        self._cpu_at_deadline = self._cpu
-        self._deadline = time.monotonic() + self._bounds.wall_seconds
+        self._deadline = time.monotonic() + waited - self._excused
+        self._excused = waited
 
     def _order(self, order: bytes) -> None:
-        """Send an order about this candidate and wait for the zygote's answer to be there."""
+        """Send an order about this candidate and wait for the zygote's report to be there."""
         try:
             self._control.send(order)
         except OSError as error:
@@ -223,10 +226,7 @@ class Session:
         if len(data) != REPORT.size:
             raise ZygoteLost("the zygote is gone")
         status, cpu = REPORT.unpack(data)
-        if status == ALIVE:
-            self._cpu = cpu
-        else:
-            self._report = (status, cpu)
+        self._report = (status, cpu)
 
     def _end(self, failure: Failure) -> None:
         """Kill the candidate for a reason that counts before any sign of its death."""
