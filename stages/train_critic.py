@@ -1,4 +1,4 @@
-"""train_critic: learn to predict the verdicts, and write the critic with its training metrics."""
+"""Stage train_critic: learn from the verdicts to predict them, and write the critic."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from ouroboros.errors import run_main
 from ouroboros.jsonl import read_records
 from ouroboros.params import load_params
 from ouroboros.records import LabelledProblem
+from ouroboros.tracking import CriticRun, DatasetInput, file_digest
 
-TRAIN, DEV = Path("data/splits/train.jsonl"), Path("data/splits/dev.jsonl")
+SPLITS = {name: Path("data/splits") / f"{name}.jsonl" for name in ("train", "dev")}
 CRITIC = Path("models/critic")
 METRICS = Path("metrics/training.json")
 CURVE = Path("plots/training/curve.csv")
@@ -19,13 +20,31 @@ CURVE = Path("plots/training/curve.csv")
 def main() -> None:
     params = load_params("critic", CriticParams)
     curriculum = load_params("curriculum", tuple[CurriculumPhase, ...])
-    train, dev = read_records(TRAIN, LabelledProblem), read_records(DEV, LabelledProblem)
+    rows = {name: read_records(path, LabelledProblem) for name, path in SPLITS.items()}
 
-    # Imported late: params and data are checked before torch takes its seconds to load.
-    from ouroboros.critic.train import Outputs, train_critic
+    # Imported late: params and data are read before torch takes its seconds to load.
+    from ouroboros.critic.train import Outputs, run_params, train_critic
 
-    outputs = Outputs(critic=CRITIC, metrics=METRICS, curve=CURVE)
-    train_critic(params=params, curriculum=curriculum, train=train, dev=dev, outputs=outputs)
+    def start_run(training: str) -> CriticRun:
+        return CriticRun(
+            training=training,
+            params=run_params(params, curriculum),
+            datasets=[
+                DatasetInput(
+                    name=name, path=str(path), sha256=file_digest(path), rows=len(rows[name])
+                )
+                for name, path in SPLITS.items()
+            ],
+        )
+
+    train_critic(
+        params=params,
+        curriculum=curriculum,
+        train=rows["train"],
+        dev=rows["dev"],
+        outputs=Outputs(critic=CRITIC, metrics=METRICS, curve=CURVE),
+        start_run=start_run,
+    )
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def facts(code: str, entry_point: str, visible_tests: Sequence[str] = ()) -> Sta
     """
     tree = parse(code)
     table = _symbols(code) if tree is not None else None
-    if tree is None or table is None:
+    if tree is None or table is None or _returns_outside_function(tree):
         return StaticFacts(parses=False)
     try:
         return _facts(tree, table, entry_point, visible_tests)
@@ -145,13 +145,25 @@ def _facts(
 
 
 def _symbols(code: str) -> symtable.SymbolTable | None:
-    # The symbol table also finds what the parser lets pass: `return` outside a function, say.
+    # The symbol table also finds what the parser lets pass: a name both global and a parameter.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return symtable.symtable(code, "program", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _returns_outside_function(tree: ast.Module) -> bool:
+    # Found by Python only when it compiles, after parser and symbol table.
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom | ast.Await):
+            return True
+        if not isinstance(node, Function | ast.Lambda):
+            pending.extend(ast.iter_child_nodes(node))
+    return False
 
 
 def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:

@@ -7,9 +7,6 @@ that is transformers' own pooling, so a saved critic needs nothing of this proje
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
 from ouroboros.critic.params import CriticParams
+from ouroboros.critic.scoring import head_names, keep_head_in_float32, quiet
 from ouroboros.critic.serialise import MARKERS, needs_markers
 from ouroboros.errors import UserError
 from ouroboros.generation.weights import directory_digest, resolve_model
@@ -130,7 +128,7 @@ def build(
     }
     full_checkpoint = checkpoint is not None and params.lora is None
     set_seed(params.seed)
-    with quiet_loading():
+    with quiet():
         try:
             model = AutoModelForSequenceClassification.from_pretrained(
                 checkpoint if full_checkpoint else backbone.path, **options
@@ -149,22 +147,9 @@ def build(
         model = _with_adapters(model, params, tokenizer, markers, checkpoint)
     if params.frozen_layers:
         _freeze(model, params.frozen_layers, params)
+    if params.dtype == "bfloat16":
+        keep_head_in_float32(model)
     return model
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Hide the load report: a new head is missing from every backbone, as it must be."""
-    logger = logging.getLogger("transformers.modeling_utils")
-    reports = [logging.getLogger("transformers.utils.loading_report"), logger]
-    before = [report.level for report in reports]
-    for report in reports:
-        report.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for report, level in zip(reports, before, strict=True):
-            report.setLevel(level)
 
 
 def _add_markers(model: Any, tokenizer: Any) -> None:
@@ -176,15 +161,6 @@ def _add_markers(model: Any, tokenizer: Any) -> None:
         for marker, words in MARKERS.items():
             pieces = tokenizer(words, add_special_tokens=False)["input_ids"]
             table[tokenizer.convert_tokens_to_ids(marker)] = old[pieces].mean(dim=0).to(table.dtype)
-
-
-def head_names(model: Any) -> list[str]:
-    """The modules on top of the body that hold weights: `score`, or `classifier`, ..."""
-    return [
-        name
-        for name, module in model.named_children()
-        if name != model.base_model_prefix and any(True for _ in module.parameters())
-    ]
 
 
 def _with_adapters(

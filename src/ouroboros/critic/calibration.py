@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 FOLDS = 5
 BINS = 10
 MIN_SLOPE = 1e-3
-"""p_pass rises with the reward even where dev problems, by chance, say otherwise."""
+"""p_pass rises with the reward even where dev problems, by chance, say otherwise. Per standard
+deviation of the rewards."""
 RIDGE = 1e-3
 """Pull of slope and intercept towards 0, so that separable data still has one finite answer."""
 
@@ -64,11 +65,11 @@ def fit(rewards: Sequence[float], passed: Sequence[bool], weights: Sequence[floa
         theta = theta - size * step
         if np.abs(size * step).max() < 1e-10:
             break
-    slope = max(float(theta[0]) / scale, MIN_SLOPE)
-    if slope == MIN_SLOPE:
-        rate = np.clip(w @ target / w.sum(), 1e-6, 1 - 1e-6)
-        return Calibration(slope=slope, intercept=float(np.log(rate / (1 - rate)) - slope * center))
-    return Calibration(slope=slope, intercept=float(theta[1] - theta[0] / scale * center))
+    if theta[0] < MIN_SLOPE:
+        rate = float(np.clip(w @ target / w.sum(), 1e-6, 1 - 1e-6))
+        theta = np.array([MIN_SLOPE, np.log(rate / (1 - rate))])
+    slope = float(theta[0]) / scale
+    return Calibration(slope=slope, intercept=float(theta[1]) - slope * center)
 
 
 def cross_fitted(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from ouroboros.critic.calibration import Calibration
 from ouroboros.critic.serialise import Encoded, Serialiser
@@ -98,6 +100,52 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' reports and bars: a new head is missing from every backbone."""
+    level, bars = (
+        transformers_logging.get_verbosity(),
+        transformers_logging.is_progress_bar_enabled(),
+    )
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def head_names(model: Any) -> list[str]:
+    """The modules on top of the body that hold weights: `score`, or `classifier`, ..."""
+    return [
+        name
+        for name, module in model.named_children()
+        if name != model.base_model_prefix and any(True for _ in module.parameters())
+    ]
+
+
+def keep_head_in_float32(model: Any) -> None:
+    """Let the head compute in float32 whatever the body's type.
+
+    In bfloat16 a reward near 3 has steps of 0.016, so that different programs tie, and small
+    updates of the head's weights are rounded away.
+    """
+    base = model.base_model.model if hasattr(model, "peft_config") else model
+    for name in head_names(base):
+        head = getattr(base, name).float()
+        head.forward = _in_float32(head.forward)
+
+
+def _in_float32(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    def computed(states: torch.Tensor, **options: Any) -> torch.Tensor:
+        with torch.autocast(states.device.type, enabled=False):
+            return forward(states.float(), **options)
+
+    return computed
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Critic:
     """A trained critic, as `load_critic` gives it."""
@@ -143,10 +191,11 @@ def load_critic(path: Path) -> Critic:
             f"{path}: no critic here (no config.json)\n  the train_critic stage writes one"
         )
     try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            path, output_loading_info=True, local_files_only=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        with quiet():
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                path, output_loading_info=True, local_files_only=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     except Exception as error:  # whatever a damaged folder raises: name the folder
         raise UserError(f"{path}: this critic cannot be loaded: {error}") from error
     missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
@@ -159,6 +208,7 @@ def load_critic(path: Path) -> Critic:
             "critic of this version\n  train it with the train_critic stage"
         )
     set_deterministic(facts["threads"])
+    keep_head_in_float32(model)
     model.to(device()).eval()
     return Critic(
         model=model,

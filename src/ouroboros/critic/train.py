@@ -14,18 +14,13 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-# TRL and the hub client would otherwise send usage data when a trainer is made.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+from typing import Any
 
 from transformers import TrainerCallback
-from transformers.utils import logging as transformers_logging
 
 from ouroboros import store
 from ouroboros.critic import backbone as backbones
 from ouroboros.critic.backbone import Backbone
-from ouroboros.critic.calibration import Calibration
 from ouroboros.critic.dev import DevSet
 from ouroboros.critic.pairs import collapse, draw_groups
 from ouroboros.critic.params import (
@@ -34,25 +29,25 @@ from ouroboros.critic.params import (
     check_curriculum,
     steps_of_phases,
 )
-from ouroboros.critic.scoring import FORMAT, device, encoded_rewards, set_deterministic
+from ouroboros.critic.scoring import (
+    FORMAT,
+    device,
+    encoded_rewards,
+    load_critic,
+    quiet,
+    set_deterministic,
+)
 from ouroboros.critic.serialise import Encoded, Serialiser
 from ouroboros.critic.trainer import Checkpoints, GroupCollator, make_trainer
 from ouroboros.errors import UserError
 from ouroboros.jsonl import write_json, write_lines
 from ouroboros.progress import Progress
 from ouroboros.records import LabelledProblem, to_dict
+from ouroboros.tracking import CriticRun
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
 CURVE_POINTS = 40
 """Rows per phase in the training curve: each the mean of the steps since the last."""
-
-
-class RunLog(Protocol):
-    """Where a training run is watched (MLflow; see `tracking.CriticRun`)."""
-
-    def log(self, step: int, metrics: dict[str, float]) -> None: ...
-
-    def flush(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,9 +91,13 @@ def train_critic(
     train: Sequence[LabelledProblem],
     dev: Sequence[LabelledProblem],
     outputs: Outputs,
-    run_log: RunLog | None = None,
+    start_run: Callable[[str], CriticRun] | None = None,
 ) -> dict[str, Any]:
     """Train a critic and write it with its metrics and training curve.
+
+    Args:
+        start_run: given the training's digest, opens its MLflow run; called when all checks are
+            passed. Null leaves MLflow out.
 
     Returns:
         The metrics, as written.
@@ -109,19 +108,24 @@ def train_critic(
     """
     check_curriculum(curriculum)
     check_rows(train, dev)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     set_deterministic(params.threads)
     backbone = backbones.resolve(params)
     backbones.check_max_length(backbone, params)
     digest = training_digest(params, curriculum, backbone.identity, train, dev)
     work = store.cache_dir() / "training" / digest
     work.mkdir(parents=True, exist_ok=True)
-    training = _Training(
-        params=params, curriculum=curriculum, backbone=backbone, train=train, dev=dev, work=work,
-        run_log=run_log,
-    )  # fmt: skip
-    metrics = training.run(outputs)
+    with quiet():
+        training = _Training(
+            params=params, curriculum=curriculum, backbone=backbone, train=train, dev=dev, work=work
+        )
+        run = start_run(digest) if start_run is not None else None
+        metrics = training.run(outputs, run)
+        if run is not None:
+            run.finish(
+                critic=store.folder_digest(outputs.critic),
+                metrics=_final_metrics(metrics),
+                artifacts=[outputs.metrics, outputs.curve],
+            )
     shutil.rmtree(work)
     return metrics
 
@@ -150,6 +154,34 @@ def training_digest(
     )
 
 
+def run_params(params: CriticParams, curriculum: tuple[CurriculumPhase, ...]) -> dict[str, object]:
+    """The params worth a column when critics are compared."""
+    names = (
+        "backbone", "code", "dtype", "learning_rate", "markers", "max_length", "pairwise_weight",
+        "pointwise_weight", "problems_per_step", "programs_per_problem", "seed", "static_facts",
+        "steps", "threads",
+    )  # fmt: skip
+    chosen: dict[str, object] = {name: getattr(params, name) for name in names}
+    chosen["lora_rank"] = params.lora.rank if params.lora is not None else "none"
+    chosen["curriculum"] = " ".join(f"{phase.name}:{phase.negatives}" for phase in curriculum)
+    return chosen
+
+
+def _final_metrics(metrics: dict[str, Any]) -> dict[str, float]:
+    """The written metrics as flat MLflow names: training/kept/dev_best_of_k, ..."""
+    flat: dict[str, float] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                walk(f"{prefix}/{key}", item)
+        elif not isinstance(value, str):
+            flat[prefix] = float(value)
+
+    walk("training", metrics)
+    return flat
+
+
 class _Training:
     """One training run: what its phases share."""
 
@@ -162,10 +194,10 @@ class _Training:
         train: Sequence[LabelledProblem],
         dev: Sequence[LabelledProblem],
         work: Path,
-        run_log: RunLog | None,
     ) -> None:
         self._params, self._curriculum, self._backbone = params, curriculum, backbone
-        self._work, self._run_log = work, run_log
+        self._work = work
+        self._run: CriticRun | None = None
         self._steps = steps_of_phases(params.steps, curriculum)
         self._tokenizer, self._markers = backbones.load_tokenizer(backbone, params)
         serialiser = Serialiser(
@@ -182,8 +214,9 @@ class _Training:
         self._dev = DevSet.of(dev, serialiser, params.selection_k)
         self._check_lengths()
 
-    def run(self, outputs: Outputs) -> dict[str, Any]:
+    def run(self, outputs: Outputs, run: CriticRun | None) -> dict[str, Any]:
         """Train every phase (those not finished by an earlier run), then write the outputs."""
+        self._run = run
         baseline = self._stored("baseline.json", self._baseline)
         phases: list[dict[str, Any]] = []
         kept: dict[str, Any] | None = None
@@ -193,9 +226,7 @@ class _Training:
             if kept is None or result["best"]["best_of_k"] > kept["best"]["best_of_k"]:
                 kept = result
         assert kept is not None
-        model = self._model(self._checkpoint(kept))
-        scaling, figures = self._dev.calibrate(lambda items: self._rewards(model, items))
-        self._save(model, scaling, outputs.critic)
+        figures = self._save(self._checkpoint(kept), outputs.critic)
         metrics = {
             "baseline": baseline,
             "phases": {result["name"]: _report(result) for result in phases},
@@ -256,7 +287,7 @@ class _Training:
                 phase=phase,
                 steps=steps,
                 folder=folder,
-                callbacks=[checkpoints, Watcher(progress, first_step, self._run_log)],
+                callbacks=[checkpoints, Watcher(progress, checkpoints, first_step, self._run)],
             )
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
         result = {
@@ -344,36 +375,48 @@ class _Training:
             **self._dev.counts(),
         }
 
-    def _save(self, model: Any, scaling: Calibration, target: Path) -> None:
-        temporary = self._work / "critic"
-        shutil.rmtree(temporary, ignore_errors=True)
+    def _save(self, checkpoint: Path, target: Path) -> dict[str, Any]:
+        """Write the critic; returns the figures of its calibration."""
+        draft = self._work / "critic"
+        shutil.rmtree(draft, ignore_errors=True)
+        facts = {
+            "format": FORMAT,
+            "slope": 1.0,
+            "intercept": 0.0,
+            "max_length": self._params.max_length,
+            "markers": self._markers,
+            "static_facts": self._params.static_facts,
+            "code": self._params.code,
+            "tokens_per_forward": self._params.tokens_per_forward,
+            "threads": self._params.threads,
+        }
         backbones.save(
-            model,
-            self._tokenizer,
-            temporary,
-            name=self._params.backbone,
-            facts={
-                "format": FORMAT,
-                "slope": scaling.slope,
-                "intercept": scaling.intercept,
-                "max_length": self._params.max_length,
-                "markers": self._markers,
-                "static_facts": self._params.static_facts,
-                "code": self._params.code,
-                "tokens_per_forward": self._params.tokens_per_forward,
-                "threads": self._params.threads,
-            },
+            self._model(checkpoint), self._tokenizer, draft, name=self._params.backbone, facts=facts
         )
+        # Calibrated as it will be used: merging adapters and storing in bfloat16 shift rewards.
+        model = load_critic(draft).model
+        scaling, figures = self._dev.calibrate(lambda items: self._rewards(model, items))
+        config = json.loads((draft / "config.json").read_text(encoding="utf-8"))
+        config["ouroboros"] |= asdict(scaling)
+        write_json(draft / "config.json", config)
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(temporary, target)
+        shutil.copytree(draft, target)
+        return figures
 
 
 class Watcher(TrainerCallback):
-    """Tells the user and the run log how training goes."""
+    """Tells the user and the MLflow run how training goes."""
 
-    def __init__(self, progress: Progress, first_step: int, run_log: RunLog | None) -> None:
-        self._progress, self._first, self._log = progress, first_step, run_log
+    def __init__(
+        self,
+        progress: Progress,
+        checkpoints: Checkpoints,
+        first_step: int,
+        run: CriticRun | None,
+    ) -> None:
+        self._progress, self._checkpoints = progress, checkpoints
+        self._first_step, self._run = first_step, run
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A step is done; called by the trainer."""
@@ -381,13 +424,20 @@ class Watcher(TrainerCallback):
         if "loss" not in entry:
             return  # the summary at the end of training
         self._progress.advance(note=f"loss {entry['loss']:.3f}")
-        if self._log is not None:
-            self._log.log(self._first + state.global_step, _watched(entry))
+        names = ("loss", "pairwise_loss", "pointwise_loss", "pair_accuracy", "learning_rate")
+        self._log(state, {f"train_{name}": entry[name] for name in names if name in entry})
 
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A checkpoint is written and evaluated; called by the trainer."""
+        figures = self._checkpoints.history[-1]
+        self._log(state, {f"dev_{name}": figures[name] for name in figures if name != "step"})
 
-def _watched(entry: dict[str, float]) -> dict[str, float]:
-    names = ("loss", "pairwise_loss", "pointwise_loss", "pair_accuracy", "learning_rate")
-    return {f"train_{name}": float(entry[name]) for name in names if name in entry}
+    def _log(self, state: Any, values: dict[str, float]) -> None:
+        if self._run is not None:
+            self._run.log(
+                self._first_step + state.global_step,
+                {name: float(value) for name, value in values.items()},
+            )
 
 
 def _report(result: dict[str, Any]) -> dict[str, Any]:

@@ -7,95 +7,14 @@ from pathlib import Path
 
 from ouroboros.records import Attempt, Candidate, LabelledProblem, Problem, Verdict
 
-WORDS = [
-    "a",
-    "add",
-    "all",
-    "and",
-    "any",
-    "assert",
-    "at",
-    "begin",
-    "body",
-    "by",
-    "capital",
-    "count",
-    "def",
-    "defines",
-    "div",
-    "element",
-    "else",
-    "end",
-    "even",
-    "first",
-    "for",
-    "from",
-    "function",
-    "give",
-    "given",
-    "if",
-    "import",
-    "in",
-    "input",
-    "inside",
-    "is",
-    "it",
-    "item",
-    "items",
-    "last",
-    "len",
-    "letter",
-    "letters",
-    "line",
-    "list",
-    "max",
-    "may",
-    "min",
-    "missing",
-    "mul",
-    "name",
-    "new",
-    "no",
-    "none",
-    "not",
-    "nothing",
-    "number",
-    "numbers",
-    "of",
-    "or",
-    "out",
-    "outside",
-    "pass",
-    "passes",
-    "print",
-    "problem",
-    "prompt",
-    "python",
-    "return",
-    "returns",
-    "short",
-    "space",
-    "static",
-    "sub",
-    "sum",
-    "syntax",
-    "the",
-    "to",
-    "true",
-    "false",
-    "two",
-    "undefined",
-    "unused",
-    "value",
-    "values",
-    "with",
-    "without",
-    "write",
-    "wrong",
-    "x",
-    "y",
-    "z",
-]
+WORDS = (
+    "a add all and any assert at begin body by capital count def defines div element else "
+    "end even first for from function give given if import in input inside is it item "
+    "items last len letter letters line list max may min missing mul name new no none not "
+    "nothing number numbers of or out outside pass passes print problem prompt python "
+    "return returns short space static sub sum syntax the to true false two undefined "
+    "unused value values with without write wrong x y z "
+)
 
 
 def make_tiny_bert(directory: Path, *, cased: bool = False, seed: int = 0) -> Path:
@@ -108,7 +27,9 @@ def make_tiny_bert(directory: Path, *, cased: bool = False, seed: int = 0) -> Pa
     letters = string.ascii_letters if cased else string.ascii_lowercase
     signs = [*string.punctuation, *string.digits, *letters]
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocab = list(dict.fromkeys([*specials, *signs, *(f"##{sign}" for sign in signs), *WORDS]))
+    vocab = list(
+        dict.fromkeys([*specials, *signs, *(f"##{sign}" for sign in signs), *WORDS.split()])
+    )
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
     tokenizer = BertTokenizerFast(str(directory / "vocab.txt"), do_lower_case=not cased)

@@ -1,0 +1,90 @@
+"""Loading and scoring: order, copies, batches, and folders that are no critic."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ouroboros.critic.params import CriticParams, CurriculumPhase
+from ouroboros.critic.scoring import load_critic
+from ouroboros.critic.train import Outputs, train_critic
+from ouroboros.errors import UserError
+from tests.critic.tiny_critics import labelled, make_tiny_bert, problem
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("critic")
+    backbone = make_tiny_bert(folder / "backbone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OUROBOROS_CACHE", str(folder / "cache"))
+        train_critic(
+            params=CriticParams(
+                backbone=str(backbone), steps=2, learning_rate=1e-2, max_length=200, threads=1
+            ),
+            curriculum=(CurriculumPhase(name="balanced", negatives="balanced"),),
+            train=[labelled(n, "ppffs") for n in range(4)],
+            dev=[labelled(9, "pfs")],
+            outputs=Outputs(
+                critic=folder / "critic", metrics=folder / "m.json", curve=folder / "c.csv"
+            ),
+        )
+    return folder / "critic"
+
+
+ITEMS = [
+    (problem(n), code)
+    for n in range(3)
+    for code in ("def add(x): return x", "def add(x):\n    y = x\n    return y + 1\n" * 4, "oops(")
+]
+
+
+def test_scores_do_not_depend_on_order_copies_or_batches(trained: Path) -> None:
+    critic = load_critic(trained)
+    scores = critic.score(ITEMS)
+    assert critic.score(ITEMS[::-1])[::-1] == scores
+    assert critic.score([*ITEMS, *ITEMS]) == scores * 2
+    one_by_one = [critic.score([item])[0].reward for item in ITEMS]
+    assert one_by_one == pytest.approx([score.reward for score in scores], abs=2e-5)
+    small = replace(critic, tokens_per_forward=1).score(ITEMS)
+    assert [s.reward for s in small] == pytest.approx([s.reward for s in scores], abs=2e-5)
+    assert critic.score([]) == []
+
+
+def test_copies_are_counted_as_progress(trained: Path) -> None:
+    done: list[int] = []
+    load_critic(trained).score(ITEMS * 3, done.append)
+    assert sum(done) == len(ITEMS) * 3
+
+
+def test_a_folder_that_is_no_critic_is_named(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no critic here \(no config.json\)"):
+        load_critic(tmp_path)
+
+    def broken(name: str) -> Path:
+        shutil.copytree(trained, tmp_path / name)
+        return tmp_path / name
+
+    plain = broken("plain")
+    config = json.loads((plain / "config.json").read_text())
+    del config["ouroboros"]
+    (plain / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="not a critic of this version"):
+        load_critic(plain)
+
+    other = broken("other")
+    config = json.loads((other / "config.json").read_text())
+    config["num_hidden_layers"] = 3
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="weights do not fit the configuration"):
+        load_critic(other)
+
+    cut = broken("cut")
+    weights = cut / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_critic(cut)
