@@ -171,6 +171,13 @@ def test_arguments_the_candidate_changes_do_not_change_the_test() -> None:
     assert found.tests == ("fail", "pass")
 
 
+def test_a_set_argument_has_the_order_it_has_in_plain_python() -> None:
+    sets = ("{10, 15, 13, 5, 17}", "{1, 2, 9, 17, 33}", "{'b', 'a', 'c', 'd', 'e', 'f'}")
+    tests = [f"assert f([{s}, -1]) == {list(eval(s))!r}" for s in sets[:2]]
+    assert judge("def f(x): return list(x[0])", *tests).passed
+    assert judge("def f(x): return sorted(x)", f"assert f({sets[2]}) == list('abcdef')").passed
+
+
 def test_names_resolve_from_the_problem_first_then_from_the_candidate() -> None:
     code = (
         "def helper(): return 'candidate'\ndef f(): return helper()\ndef sorted(x): return 'mine'"

@@ -56,6 +56,16 @@ class Reference:
         self.name = name
 
 
+class Literal:
+    """Stands for the value of a literal expression, which the candidate's side evaluates itself.
+
+    For sets in arguments: their order depends on how they were built, and programs see it.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+
 NAMED_TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
@@ -81,7 +91,9 @@ _DECIMAL = re.compile(r"-?(\d+(\.\d+)?(E[+-]?\d+)?|Infinity|s?NaN\d*)", re.ASCII
 
 
 class _Encoder:
-    def __init__(self, limits: Limits, reference: Callable[[Any], Reference | None] | None) -> None:
+    def __init__(
+        self, limits: Limits, reference: Callable[[Any], Reference | Literal | None] | None
+    ) -> None:
         self.parts: list[bytes] = []
         self.limits = limits
         self.items = 0
@@ -150,7 +162,10 @@ class _Encoder:
         if self.reference is not None:
             known = self.reference(value)
             if known is not None:
-                self.add_bytes(b"x", known.name.encode("utf-8", "surrogatepass"))
+                tag, text = (
+                    (b"x", known.name) if isinstance(known, Reference) else (b"e", known.source)
+                )
+                self.add_bytes(tag, text.encode("utf-8", "surrogatepass"))
                 return
         if self.add_scalar(value, kind) or self.add_view(value, kind, depth):
             return
@@ -228,13 +243,13 @@ class _Encoder:
 
 
 def encode(
-    value: Any, limits: Limits, reference: Callable[[Any], Reference | None] | None = None
+    value: Any, limits: Limits, reference: Callable[[Any], Reference | Literal | None] | None = None
 ) -> bytes:
     """Encode a plain value.
 
     Args:
-        reference: called with each value of another type; returns the reference to send in its
-            place, or None if it has none.
+        reference: called with each value of another type; returns the reference or the literal to
+            send in its place, or None if it has none.
 
     Raises:
         NotPlain: a value of a type without an encoding.
@@ -360,6 +375,12 @@ class _Decoder:
             raise Malformed("a reference where a value must stand")
         return self.resolve(self.text().decode("utf-8", "surrogatepass"))
 
+    def literal(self, depth: int) -> Any:
+        if self.resolve is None:
+            raise Malformed("an expression where a value must stand")
+        # Only the judge's calls are decoded with `resolve`: this is its text, not a candidate's.
+        return eval(self.text().decode("utf-8", "surrogatepass"), {"__builtins__": {}})
+
 
 _READERS: dict[bytes, Callable[[_Decoder, int], Any]] = {
     b"I": _Decoder.big,
@@ -380,6 +401,7 @@ _READERS: dict[bytes, Callable[[_Decoder, int], Any]] = {
     b"R": _Decoder.fraction,
     b"m": _Decoder.moment,
     b"x": _Decoder.refer,
+    b"e": _Decoder.literal,
 }
 
 

@@ -281,7 +281,7 @@ def _plain_sites(statement: ast.Assert, names: set[str]) -> list[ast.Call] | Non
             inner = [*node.args, *(keyword.value for keyword in node.keywords)]
             if any(isinstance(argument, ast.Starred) for argument in node.args):
                 return False
-            return not any(_free_names([ast.Expr(value)]) & names for value in inner)
+            return not any(_mentions(value, names) for value in inner)
         if isinstance(node, ast.Name) and node.id in names:
             return False
         # `Stack().push(1)`: the first call's object has to stay on the candidate's side.
@@ -292,11 +292,15 @@ def _plain_sites(statement: ast.Assert, names: set[str]) -> list[ast.Call] | Non
         scoped = (
             ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr,
         )  # fmt: skip
-        if isinstance(node, scoped) and _free_names([ast.Expr(node)]) & names:
+        if isinstance(node, scoped) and _mentions(node, names):
             return False
         return all(visit(child) for child in ast.iter_child_nodes(node))
 
     return sites if visit(statement) else None
+
+
+def _mentions(node: ast.AST, names: set[str]) -> bool:
+    return any(isinstance(inner, ast.Name) and inner.id in names for inner in ast.walk(node))
 
 
 def _is_call_of(node: ast.AST, names: set[str]) -> TypeGuard[ast.Call]:
@@ -317,19 +321,28 @@ def _encode_site(site: ast.Call, target: str, space: dict[str, Any]) -> bytes | 
         return None
 
 
-def _as_reference(value: Any) -> values.Reference | None:
-    return value if type(value) is values.Reference else None
+def _as_reference(value: Any) -> values.Reference | values.Literal | None:
+    return value if type(value) in (values.Reference, values.Literal) else None
+
+
+_LITERAL = (
+    ast.Constant, ast.Set, ast.List, ast.Tuple, ast.Dict, ast.UnaryOp, ast.USub, ast.UAdd, ast.Load,
+)  # fmt: skip
 
 
 def _evaluate(node: ast.expr, space: dict[str, Any]) -> Any:
-    expression = ast.fix_missing_locations(ast.Expression(body=node))
-    return eval(compile(expression, "<test>", "eval", dont_inherit=True), space)
+    if isinstance(node, ast.Constant):
+        return node.value
+    inner = list(ast.walk(node))
+    if any(isinstance(n, ast.Set) for n in inner) and all(isinstance(n, _LITERAL) for n in inner):
+        return values.Literal(ast.unparse(node))
+    return eval(compile(ast.Expression(body=node), "<test>", "eval", dont_inherit=True), space)
 
 
 def _compile(statements: list[ast.stmt]) -> Any:
     if not statements:
         return None
-    module = ast.fix_missing_locations(ast.Module(body=statements, type_ignores=[]))
+    module = ast.Module(body=statements, type_ignores=[])
     return compile(module, "<test>", "exec", dont_inherit=True)
 
 
@@ -382,7 +395,9 @@ def _public_names(module_name: str) -> list[str]:
 
 def _free_names(statements: list[ast.stmt]) -> set[str]:
     """Global names that statements use and do not bind themselves, by the compiler's own rules."""
-    source = ast.unparse(ast.fix_missing_locations(ast.Module(body=statements, type_ignores=[])))
+    if not statements:
+        return set()
+    source = ast.unparse(ast.Module(body=statements, type_ignores=[]))
     table = symtable.symtable(source, "<test>", "exec")
     found: set[str] = set()
     pending = [table]
