@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +92,8 @@ def describe_programs(
     if len(tasks) < MANY or workers == 1:
         facts = map(_describe, tasks.values())
         return dict(zip(tasks, facts, strict=True))
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
+    # Frozen: else each worker's collector walks, and so copies, all the rows it inherited.
+    with multiprocessing.get_context("fork").Pool(workers, initializer=gc.freeze) as pool:
         return dict(zip(tasks, pool.map(_describe, tasks.values(), chunksize=200), strict=True))
 
 
