@@ -253,6 +253,7 @@ class _Training:
         done = folder / "done.json"
         if done.is_file():
             result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+            self._log_dev(first_step, result["history"])
             return result
         model = self._model(self._checkpoint(kept) if kept is not None else None)
         rewards = None
@@ -269,8 +270,9 @@ class _Training:
             seed=f"{self._params.seed}/{index}",
             rewards=rewards,
         )
-        checkpoints = Checkpoints(folder, self._evaluate, "best_of_k")
+        checkpoints = Checkpoints(folder, self._evaluate_checkpoint, "best_of_k")
         resumed = checkpoints.resume()
+        self._log_dev(first_step, checkpoints.history)
         done_steps = int(checkpoints.history[-1]["step"]) if resumed else 0
         with Progress(steps, f"train {phase.name}", "steps", done=done_steps) as progress:
             trainer = make_trainer(
@@ -303,6 +305,8 @@ class _Training:
             "comparisons": sum(group.comparisons for group in groups),
             "programs": sum(len(group.chosen) + len(group.rejected) for group in groups),
         }
+        if self._run is not None:
+            self._run.flush()
         _write_atomically(done, result)
         checkpoints.keep_only_best()
         return result
@@ -342,6 +346,18 @@ class _Training:
 
     def _evaluate(self, model: Any) -> dict[str, float]:
         return self._dev.evaluate(lambda items: self._rewards(model, items))
+
+    def _evaluate_checkpoint(self, model: Any) -> dict[str, float]:
+        # Before the checkpoint counts as whole: a run resumed from it logs later steps alone.
+        if self._run is not None:
+            self._run.flush()
+        return self._evaluate(model)
+
+    def _log_dev(self, first_step: int, history: Sequence[dict[str, float]]) -> None:
+        """Log the evaluations of an earlier run, which may have been killed before it did."""
+        if self._run is not None:
+            for figures in history:
+                self._run.log(first_step + int(figures["step"]), _dev_metrics(figures))
 
     def _baseline(self) -> dict[str, float]:
         """Dev figures without training: random choice, the oracle, and the new, random head."""
@@ -430,7 +446,7 @@ class Watcher(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A checkpoint is written and evaluated; called by the trainer."""
         figures = self._checkpoints.history[-1]
-        self._log(state, {f"dev_{name}": figures[name] for name in figures if name != "step"})
+        self._log(state, _dev_metrics(figures))
 
     def _log(self, state: Any, values: dict[str, float]) -> None:
         if self._run is not None:
@@ -438,6 +454,10 @@ class Watcher(TrainerCallback):
                 self._first_step + state.global_step,
                 {name: float(value) for name, value in values.items()},
             )
+
+
+def _dev_metrics(figures: dict[str, float]) -> dict[str, float]:
+    return {f"dev_{name}": value for name, value in figures.items() if name != "step"}
 
 
 def _report(result: dict[str, Any]) -> dict[str, Any]:
