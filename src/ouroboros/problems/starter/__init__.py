@@ -1,0 +1,1 @@
+"""The starter set: original basic Python problems in MBPP's form (see README.md)."""
