@@ -217,4 +217,6 @@ def save(model: Any, tokenizer: Any, directory: Path, *, name: str, facts: dict[
     merged.eval()
     merged.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    for path in directory.iterdir():
+        path.chmod(0o644)  # safetensors writes files that only their owner may read
     (directory / "README.md").write_text(CARD.format(name=name), encoding="utf-8")

@@ -12,6 +12,7 @@ import itertools
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,12 @@ class CriticTrainer(RewardTrainer):
         # RewardTrainer tokenizes texts and drops the long ones; groups are tokenized and cut
         # already (`serialise`), and nothing may be dropped silently.
         return dataset
+
+    def _save(self, *arguments: Any, **options: Any) -> None:
+        with warnings.catch_warnings():
+            # Where markers were added, PEFT says that it saves the embeddings: as it should.
+            warnings.filterwarnings("ignore", message="Setting `save_embedding_layers`")
+            super()._save(*arguments, **options)
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """No card in checkpoints: they are deleted when training ends."""
