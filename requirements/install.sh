@@ -9,6 +9,9 @@ profile=${1:-cpu}
 lock=requirements/$profile.lock
 [ -f "$lock" ] || { echo "error: no lock file for profile '$profile': $lock" >&2; exit 2; }
 
+# make puts .venv/bin first; the environment is rebuilt with the interpreter it was built from.
+PATH=${PATH//"$PWD/.venv/bin:"/}
+
 find_python() {
   for name in ${PYTHON:-python3.11 python3 python}; do
     if "$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) or sys.implementation.name != "cpython")' 2>/dev/null; then
