@@ -321,6 +321,34 @@ def test_errors_are_classified(code: str, verdict: str, error_type: str) -> None
     assert found.message.isprintable()
 
 
+def test_how_a_program_ends_does_not_depend_on_when() -> None:
+    """A program may end while the judge is still sending: what it said before must count."""
+    ends = {
+        "def f(:": "syntax_error",
+        "raise KeyError": "runtime_error",
+        "import os; os._exit(0)": "crashed",
+        "def f(): return 1": "pass",
+    }
+    problem = Problem(
+        problem_id="exact/1", prompt_text="", entry_point="f", tests=("assert f() == 1",)
+    )
+    candidates = [
+        Candidate(problem_id="exact/1", sample_index=n, code=f"# {n}\n{list(ends)[n % len(ends)]}")
+        for n in range(1200)
+    ]
+    verdicts = verify([problem], candidates, ExecuteParams())
+    found = [v.verdict for v in verdicts]
+    assert found == list(ends.values()) * 300
+
+
+def test_printing_while_large_arguments_arrive_is_no_deadlock() -> None:
+    code = "import sys\nfor _ in range(60): print('x' * 1000)\ndef f(x): return len(x)"
+    tests = [f"assert f('a' * {300_000 + n}) == {300_000 + n}" for n in range(8)]
+    assert judge(code, *tests).passed
+    flood = code.replace("range(60)", "range(10 ** 6)")
+    assert judge(flood, *tests).verdict == "output_limit"
+
+
 def test_an_error_in_the_judges_part_of_a_test_is_the_programs_error() -> None:
     found = judge("def f(): return None", "assert len(f()) == 0", "assert f() is None")
     assert (found.verdict, found.error_type, found.tests) == (

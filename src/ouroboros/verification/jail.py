@@ -6,6 +6,7 @@ Nothing here ever runs anything outside a jail in place of one inside: what cann
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -239,6 +240,18 @@ def _can_make_group(folder: Path) -> bool:
     return True
 
 
+def sweep_groups(tier: Tier) -> None:
+    """Remove the groups of jails that were killed before they could remove their own."""
+    if tier.cgroup is None:
+        return
+    root = Path("/sys/fs/cgroup/memory") if tier.cgroup == "v1" else Path("/")
+    for group in (root / tier.cgroup_parent.lstrip("/")).glob("NSJAIL.*"):
+        # Named after the jail's first process; the kernel removes no group that is in use.
+        if not Path("/proc", group.suffix.lstrip(".")).exists():
+            with contextlib.suppress(OSError):
+                group.rmdir()
+
+
 def default_config() -> Path:
     """`sandbox/nsjail.cfg` here, or in the checkout this package is installed from.
 
@@ -366,11 +379,13 @@ def make_spec(config: Path | None, memory_bytes: int, processes: int) -> JailSpe
     config = config or default_config()
     if not config.is_file():
         raise SandboxError(f"{config}: no such file; this is the jail's configuration")
+    tier = detect_tier()
+    sweep_groups(tier)
     return JailSpec(
         nsjail=find_nsjail(),
         config=config.resolve(),
         interpreter=find_interpreter(),
-        tier=detect_tier(),
+        tier=tier,
         memory_bytes=memory_bytes,
         processes=processes,
     )

@@ -99,23 +99,25 @@ class Session:
     def send(self, kind: bytes, body: bytes) -> None:
         """Send one frame.
 
+        A candidate that is gone is no error here: what it answered before still counts, and
+        `receive` says so when it comes to the end.
+
         Raises:
-            Ended: the candidate died or took no more bytes until its wall time was over.
+            Ended: it took no more bytes until its wall time was over, or broke a limit meanwhile.
         """
         view = memoryview(frame(kind, body))
-        while view:
+        while view and self._report is None:
             try:
                 view = view[self._job.send(view, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                self._wait_writable()
+                # It may be busy with something else than reading: printing, for one.
+                self._poll.register(self._job.fileno(), select.POLLIN | select.POLLOUT)
+                self._step()
+                self._poll.register(self._job.fileno(), select.POLLIN)
+                if len(self._buffer) > 2 * self._bounds.max_frame_bytes:
+                    self._end(Failure("protocol_violation", None, "answers nobody asked for"))
             except OSError:
-                self._wait_for_end()
-
-    def _wait_writable(self) -> None:
-        poll = select.poll()
-        poll.register(self._job, select.POLLOUT)
-        if not poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
-            self._at_deadline()
+                return
 
     def _at_deadline(self) -> None:
         """The wall time is over: end a candidate that slept, grant more to one that had to wait.
@@ -152,9 +154,13 @@ class Session:
                 # What was printed before this answer is in the pipe by now.
                 self._read_output()
                 return found
-            if self._report is not None:
+            if self._report is None:
+                self._step()
+                continue
+            before = len(self._buffer)
+            self._read_job()  # one reading may have left some in the socket
+            if len(self._buffer) == before:
                 self._raise_end()
-            self._step()
 
     def _take_frame(self) -> tuple[bytes, bytes] | None:
         if len(self._buffer) < HEADER.size:
@@ -234,11 +240,6 @@ class Session:
             self._failure = failure
         self.close()
         raise Ended(self._failure)
-
-    def _wait_for_end(self) -> None:
-        while self._report is None:
-            self._step()
-        self._raise_end()
 
     def _raise_end(self) -> None:
         assert self._report is not None
