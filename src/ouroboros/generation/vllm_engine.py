@@ -64,8 +64,7 @@ class VllmEngine:
         """Answer all requests; each step's finished ones come as one list."""
         if not requests:
             return
-        longest = self._longest(requests)
-        engine = self._start(longest)
+        engine = self.start(requests)
         from vllm.inputs.engine import tokens_input
 
         waiting = deque(enumerate(requests))
@@ -82,7 +81,7 @@ class VllmEngine:
                         token_ids = {text: self._token_ids(request.prompt)}
                     running[str(number)] = request
                     engine.add_request(
-                        str(number), tokens_input(token_ids[text]), _sampling_params(request)
+                        str(number), tokens_input(token_ids[text]), sampling_params(request)
                     )
                 finished = [output for output in engine.step() if output.finished]
                 if finished:
@@ -106,30 +105,33 @@ class VllmEngine:
         ids: list[int] = self._tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def _start(self, longest: int) -> Any:
-        if self._engine is not None:
-            return self._engine
+    def start(self, requests: Sequence[Request]) -> Any:
+        """The engine, started for requests like these unless it runs already."""
+        if self._engine is None:
+            arguments = self.arguments(requests)
+            with warnings.catch_warnings():
+                # vLLM's own use of names that PyTorch will drop.
+                warnings.simplefilter("ignore")
+                from vllm.engine.arg_utils import EngineArgs
+                from vllm.v1.engine.llm_engine import LLMEngine
+
+                self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments))
+        return self._engine
+
+    def arguments(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """vLLM's engine arguments; sets the environment that goes with them."""
         on_gpu = _has_gpu()
         _set_environment(self._params, on_gpu)
-        with warnings.catch_warnings():
-            # vLLM's own use of names that PyTorch will drop.
-            warnings.simplefilter("ignore")
-            from vllm.engine.arg_utils import EngineArgs
-            from vllm.v1.engine.llm_engine import LLMEngine
-
-            arguments = EngineArgs(
-                model=str(self._model.path),
-                dtype=self._params.dtype,
-                max_model_len=self._params.max_model_len,
-                max_num_seqs=self._params.max_num_seqs,
-                # Every request brings its own settings; the model's suggestions stay out.
-                generation_config="vllm",
-                disable_log_stats=True,
-                use_tqdm_on_load=False,
-                **(self._gpu_settings() if on_gpu else self._cpu_settings(longest)),
-            )
-            self._engine = LLMEngine.from_engine_args(arguments)
-        return self._engine
+        return {
+            "model": str(self._model.path),
+            "dtype": self._params.dtype,
+            "max_model_len": self._params.max_model_len,
+            "max_num_seqs": self._params.max_num_seqs,
+            # Every request brings its own settings; the model's suggestions stay out.
+            "generation_config": "vllm",
+            "disable_log_stats": True,
+            "use_tqdm_on_load": False,
+        } | (self._gpu_settings() if on_gpu else self._cpu_settings(self._longest(requests)))
 
     def _gpu_settings(self) -> dict[str, Any]:
         return {
@@ -203,7 +205,8 @@ def _set_environment(params: VllmParams, on_gpu: bool) -> None:
         os.environ.setdefault(name, value)
 
 
-def _sampling_params(request: Request) -> Any:
+def sampling_params(request: Request) -> Any:
+    """vLLM's form of a request's settings."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
