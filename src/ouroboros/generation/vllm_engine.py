@@ -8,10 +8,11 @@ What differs between the two is set here from the platform that is found:
   state of a seeded request), and so is prefix caching (a prompt read from the cache gives numbers
   that differ in their last bits). Attention over one request's keys is never split between
   threads: whether it is depends on the rest of the batch, and the sum's order with it (5% of
-  samples came out otherwise). The key-value cache is sized to hold `max_num_seqs` of the
-  longest requests, so that none is ever evicted and recomputed. Threads that wait for each other
-  sleep instead of spinning: on cores shared with other work, spinning made decoding six times
-  slower.
+  samples came out otherwise). A matrix product of one row is computed with two, since oneDNN has
+  another kernel for one. With both, a sample is bit by bit the same in any batch. The key-value
+  cache is sized to hold `max_num_seqs` of the longest requests, so that none is ever evicted and
+  recomputed. Threads that wait for each other sleep instead of spinning: on cores shared with
+  other work, spinning made decoding six times slower.
 - GPU: all as the params say.
 
 Requests are fed a little ahead of the engine's batch, and each answer is handed on in the step in
@@ -115,6 +116,8 @@ class VllmEngine:
                 from vllm.engine.arg_utils import EngineArgs
                 from vllm.v1.engine.llm_engine import LLMEngine
 
+                if not _has_gpu():
+                    _never_multiply_one_row()
                 self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments))
         return self._engine
 
@@ -203,6 +206,28 @@ def _set_environment(params: VllmParams, on_gpu: bool) -> None:
         }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+
+
+def _never_multiply_one_row() -> None:
+    """Let vLLM's CPU products of a single row run with that row twice.
+
+    oneDNN sums a single row's products in another order than those of a row among several (seen
+    with 1536 columns in bfloat16), so that the last request of a batch would end differently when
+    it runs alone.
+    """
+    from vllm import _custom_ops
+
+    if hasattr(_custom_ops.onednn_mm, "of_one_row"):
+        return
+    product = _custom_ops.onednn_mm
+
+    def onednn_mm(handler: Any, x: Any, bias: Any) -> Any:
+        if x.dim() == 2 and x.shape[0] == 1:
+            return product(handler, x.repeat(2, 1), bias)[:1]
+        return product(handler, x, bias)
+
+    onednn_mm.of_one_row = product  # type: ignore[attr-defined]
+    _custom_ops.onednn_mm = onednn_mm
 
 
 def sampling_params(request: Request) -> Any:
