@@ -41,7 +41,7 @@ PROFILE = "params/tiny.yaml"
         # The block runs; what it wrote is the same (the file decides), so nothing follows.
         ("params.yaml", {"generate": {"seed": 1}}, ["generate@main", "generate@transfer"]),
         # No verdict rests on this limit, so the verdicts are the same and nothing follows.
-        ("params.yaml", {"execute": {"cpu_seconds": 1.5}}, ["execute@main", "execute@transfer"]),
+        ("params.yaml", {"execute": {"cpu_seconds": 2}}, ["execute@main", "execute@transfer"]),
         ("params.yaml", {"split": {"seed": 1}}, ["split", *CRITIC]),
         ("params.yaml", {"critic": {"pointwise_weight": 0.25}}, CRITIC),
         ("params.yaml", {"curriculum": [{"name": "only", "negatives": "balanced"}]}, CRITIC),

@@ -53,7 +53,10 @@ def make_tiny_pipeline(folder: Path) -> Project:
     }
     (folder / "params" / "tiny.yaml").write_text(json.dumps(blocks))
     project.set_params("params.yaml", {"profile": "tiny"})
-    project.set_params("params.yaml", {"evaluate": {"bootstrap_replicates": 200}})
+    project.set_params(
+        "params.yaml",
+        {"evaluate": {"bootstrap_replicates": 200}, "execute": {"cpu_seconds": 1}},
+    )
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "tiny project")
     return project
