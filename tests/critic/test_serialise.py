@@ -72,6 +72,12 @@ def test_marks_show_layout_blanks_and_capitals() -> None:
     )
 
 
+def test_a_row_of_backslashes_takes_no_time() -> None:
+    """A generated program with an unclosed literal once kept the marker pattern busy for ever."""
+    line = "x = '" + "\\" * 2001
+    assert mark(line) == line
+
+
 def test_the_prompt_shows_the_visible_tests_once(tokenizers: dict[str, Any]) -> None:
     form = serialiser(tokenizers["qwen2"])
     text = form.text(problem(7), "def add(x): return x + 7")

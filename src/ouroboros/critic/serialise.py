@@ -177,7 +177,9 @@ def mark(text: str) -> str:
     return " ".join(out)
 
 
-LITERAL = re.compile(r"""(['"])((?:\\.|(?!\1).)*)\1""")
+# The two branches never match the same character: a row of backslashes would otherwise be tried in
+# exponentially many ways.
+LITERAL = re.compile(r"""(['"])((?:\\.|(?!\1)[^\\])*)\1""")
 
 
 def _mark_spaces(literal: re.Match[str]) -> str:
