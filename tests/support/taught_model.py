@@ -39,6 +39,9 @@ def make_taught_qwen2(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    # One thread: two that wait for each other crawl where other work wants the cores.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     make_tiny_qwen2(directory, seed, hidden_size=128, layers=2)
     tokenizer = AutoTokenizer.from_pretrained(directory)
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
@@ -60,6 +63,7 @@ def make_taught_qwen2(
         recent = 0.9 * recent + 0.1 * float(loss.detach())
         if recent < target_loss:
             break
+    torch.set_num_threads(threads)
     model.save_pretrained(directory)
     return directory
 
