@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +81,7 @@ class ResultStore:
             # Autocommit: each batch opens its own transaction. 60 s is the wait for another writer.
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
             # WAL survives a killed process without loss and lets others read meanwhile.
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._switch_to_wal()
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS results "
@@ -90,6 +91,18 @@ class ResultStore:
             raise UserError(
                 f"{path}: this store of finished work cannot be used: {error}"
             ) from error
+
+    def _switch_to_wal(self) -> None:
+        # SQLite does not wait for another process that switches at the same moment: ask again.
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of those keys that are present."""
