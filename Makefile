@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed-$(STACK)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro summary doctor ui test lint format lock lock-check soak clean
+.PHONY: help env repro summary doctor ui test lint format lock lock-check clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
