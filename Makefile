@@ -34,8 +34,8 @@ test: env lint ## every test, the sandbox's and one small run of the whole pipel
 	python -m pytest
 
 lint: env ## ruff and mypy
-	ruff check .
-	ruff format --check .
+	ruff check --no-cache .
+	ruff format --no-cache --check .
 	mypy
 
 format: env ## let ruff rewrite what it can

@@ -5,12 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ouroboros.tracking import log_evaluation
-
 from ouroboros.errors import run_main
 from ouroboros.evaluation.figures import draw_figures
 from ouroboros.evaluation.summary import SUMMARY, flatten, print_summary, read_metrics, summarize
 from ouroboros.jsonl import write_json
+from ouroboros.tracking import log_evaluation
 
 SPLITS = ("test", "transfer")
 
