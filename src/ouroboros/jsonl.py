@@ -128,11 +128,17 @@ def write_records(path: Path, records: Iterable[Any], *, keep_order: bool = Fals
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write text lines to `path` atomically (temporary file beside it, then rename).
 
+    A pipe or a device (/dev/stdout) is written to as it is: it must never be renamed over.
+
     Raises:
-        UserError: the file cannot be written (full disk, read-only folder).
+        UserError: the file cannot be written (full disk, read-only folder, nobody reads the pipe).
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+            with open(path, "w", encoding="utf-8", newline="\n") as stream:
+                stream.writelines(f"{line}\n" for line in lines)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "w", encoding="utf-8", newline="\n") as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ouroboros.errors import InputError
 from ouroboros.jsonl import read_records_with_place, write_records
 from ouroboros.problems.formats import load_problems
 from ouroboros.records import Candidate
+from ouroboros.store import ResultStore
 from ouroboros.verification.params import ExecuteParams
 from ouroboros.verification.run import check_candidates, verify
 
@@ -26,10 +28,14 @@ def run(
 ) -> None:
     """Verify a candidates file and write one verdict per candidate, in input order.
 
+    What is finished is kept beside `out` until all of it is written, so that the same command after
+    a stop goes on from there.
+
     Args:
         problems: a problems file in the published MBPP or HumanEval form or in this project's.
         candidates: JSONL with at least `problem_id`, `sample_index` and `code`.
-        out: where the verdicts go (JSONL); written whole or not at all.
+        out: where the verdicts go (JSONL); written whole or not at all. To a pipe (/dev/stdout)
+            too, but then nothing is kept after a stop.
         workers: how many programs run at once; all processors if None.
         cpu_seconds, wall_seconds, memory_mb: limits other than `ExecuteParams`' defaults.
         config: the jail's configuration; `sandbox/nsjail.cfg` if None.
@@ -50,5 +56,14 @@ def run(
     known = load_problems(problems)
     rows = read_records_with_place(candidates, Candidate)
     chosen = check_candidates(known, rows, str(problems))
-    verdicts = verify(known, chosen, params, workers=workers, label="verify", config=config)
+    if out.is_dir():
+        raise InputError("is a folder, not a file to write verdicts to", where=str(out))
+    special = out.is_relative_to("/dev") or (out.exists() and not out.is_file())
+    finished = out.with_name(f"{out.name}.unfinished")
+    with nullcontext() if special else ResultStore(finished) as store:
+        verdicts = verify(
+            known, chosen, params, workers=workers, store=store, label="verify", config=config
+        )
     write_records(out, verdicts, keep_order=True)
+    for path in finished.parent.glob(f"{finished.name}*"):  # SQLite's own companions too
+        path.unlink()

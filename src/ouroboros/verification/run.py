@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -156,7 +157,6 @@ class _Pool:
         self._jobs = deque(jobs)
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._can_start = False
         # (key, verdict), or an exception that ends the run, or None from a thread that is done.
         self._results: queue.Queue[tuple[str, dict[str, Any]] | BaseException | None] = (
             queue.Queue()
@@ -246,17 +246,11 @@ class _Pool:
                 worker.close()
 
     def _start(self, slot: int, processor: int | None) -> Worker:
-        """Start a worker; once one has started here, a failure to start is tried again."""
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                worker = Worker(self._spec, self._params, slot, processor)
-            except SandboxError:
-                if left and self._can_start:
-                    continue
-                raise
-            self._can_start = True
-            return worker
-        raise AssertionError("unreachable")
+        """Start a worker; one that was killed on the way up is started again."""
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(SandboxError):
+                return Worker(self._spec, self._params, slot, processor)
+        return Worker(self._spec, self._params, slot, processor)
 
     def _again(
         self, job: Job, slot: int, processor: int | None, lost: WorkerLost
