@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed-$(STACK)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro summary doctor ui test lint format lock lock-check clean
+.PHONY: help env repro summary doctor ui test soak peers lint format lock lock-check clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,14 @@ ui: env ## MLflow's pages on the project's store, http://127.0.0.1:5000
 
 test: env lint ## every test, the sandbox's and one small run of the whole pipeline included
 	python -m pytest
+
+soak: env ## long runs: faults, load, fuzzing, 28,000 real programs (an hour; docs/verifier.md)
+	python -m pytest -s -o python_files='soak_*.py' tests/soak
+	python -m pytest --hypothesis-profile=soak tests/verification/test_fuzz.py
+
+peers: env ## build .peers, the graders that benchmarks/executor.py measures against
+	rm -rf .peers && python -m venv .peers
+	.peers/bin/python -m pip install -q --no-deps -r benchmarks/peers.txt
 
 lint: env ## ruff and mypy
 	ruff check --no-cache .

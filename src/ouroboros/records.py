@@ -8,6 +8,7 @@ file, line and field.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -200,7 +201,7 @@ def parse_dataclass(kind: type, data: object, where: str, *, noun: str) -> Any:
         raise InputError(
             f"unknown {noun} {unknown[0]!r}", where=where, hint=f"known: {', '.join(fields)}"
         )
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     values = {}
     for name, field in fields.items():
         if name in data:
@@ -211,6 +212,9 @@ def parse_dataclass(kind: type, data: object, where: str, *, noun: str) -> Any:
         return kind(**values)
     except InputError as error:
         raise InputError(str(error), where=where) from None
+
+
+_hints = functools.cache(typing.get_type_hints)  # half of the time it takes to read a record
 
 
 def parse_value(expected: Any, value: Any, where: str, noun: str = "field") -> Any:

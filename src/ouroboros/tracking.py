@@ -210,7 +210,9 @@ def _tags() -> dict[str, str]:
     revision = _git("rev-parse", "HEAD")
     if revision:
         tags["mlflow.source.git.commit"] = revision
-        tags["ouroboros.git.dirty"] = "true" if _git("status", "--porcelain") else "false"
+        # What a run itself writes is no change to what it ran: DVC deletes metrics beforehand.
+        changes = _git("status", "--porcelain", "--", ".", ":!metrics", ":!dvc.lock")
+        tags["ouroboros.git.dirty"] = "true" if changes else "false"
     experiment = os.environ.get("DVC_EXP_NAME")
     if experiment:
         tags["DVC_EXP_NAME"] = experiment

@@ -354,3 +354,18 @@ def test_an_error_in_the_judges_part_of_a_test_is_the_programs_error() -> None:
     assert (found.verdict, found.error_type, found.tests) == (
         "runtime_error", "TypeError", ("error", "pass"),
     )  # fmt: skip
+
+
+RARELY_IMPORTED = (
+    "array", "calendar", "cmath", "dataclasses", "decimal", "fractions", "hashlib", "inspect",
+    "json", "queue", "statistics", "textwrap", "threading", "traceback", "unicodedata", "zlib",
+    "bz2", "lzma",
+    "secrets", "uuid", "difflib", "graphlib", "zoneinfo", "csv", "ast", "asyncio",
+    "concurrent.futures", "multiprocessing", "unittest", "logging", "xml.etree.ElementTree",
+)  # fmt: skip
+
+
+def test_the_whole_standard_library_can_be_imported_not_only_what_the_zygote_has() -> None:
+    code = "import importlib\ndef f(name): return importlib.import_module(name).__name__"
+    verdict = judge(code, *(f"assert f({name!r}) == {name!r}" for name in RARELY_IMPORTED))
+    assert verdict.passed, verdict

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
 from collections.abc import Iterable
 
@@ -122,7 +121,7 @@ def build_filter(*, judge: bool = False, machine: str | None = None) -> bytes:
     Raises:
         KeyError: a machine whose numbers are not listed here.
     """
-    architecture, listing = _MACHINES[machine or platform.machine()]
+    architecture, listing = _MACHINES[machine or os.uname().machine]
     numbers = {name: int(number) for name, number in (e.split("=") for e in listing.split())}
     rules: dict[int, list[bytes]] = {}
     for name, number in numbers.items():
@@ -180,7 +179,8 @@ class Confinement:
 
     def __init__(self, *, judge: bool, user_id: int | None) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._prctl = self._libc.prctl
+        # Bound once: looking a function up in every child costs more than all of its calls.
+        self._prctl, self._capset = self._libc.prctl, self._libc.capset
         self._prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
         self._user_id = user_id
         program = build_filter(judge=judge)
@@ -207,12 +207,18 @@ class Confinement:
         Raises:
             OSError: the kernel refused a step; nothing untrusted may run then.
         """
+        self.change_user()
+        self.drop_rights()
+
+    def change_user(self) -> None:
         user_id = self._user_id
         if user_id is not None:
             os.setgroups([])
             os.setresgid(user_id, user_id, user_id)
             os.setresuid(user_id, user_id, user_id)
-        self._check(self._libc.capset(self._header, self._no_capabilities), "capset")
+
+    def drop_rights(self) -> None:
+        self._check(self._capset(self._header, self._no_capabilities), "capset")
         self._check(
             self._prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._program_address, 0, 0),
             "seccomp",

@@ -20,11 +20,10 @@ Anything else is not a plain value (`NotPlain`).
 from __future__ import annotations
 
 import collections
-import datetime
-import decimal
-import fractions
+import importlib
 import re
 import struct
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -74,6 +73,16 @@ NAMED_TYPES: dict[str, type] = {
     )
 }  # fmt: skip
 _TYPE_NAMES = {kind: name for name, kind in NAMED_TYPES.items()}
+
+
+def _known(module: str, name: str) -> Any:
+    """A class of the standard library, or None where its module was never imported.
+
+    A value of the class cannot exist before; and a process that candidates are forked from is the
+    cheaper to fork the less it has imported.
+    """
+    return getattr(sys.modules.get(module), name, None)
+
 
 _U32 = struct.Struct("<I")
 _I64 = struct.Struct("<q")
@@ -212,18 +221,23 @@ class _Encoder:
             append(b"E")
         elif kind is type and value in _TYPE_NAMES:
             self.add_bytes(b"y", _TYPE_NAMES[value].encode())
-        elif kind is decimal.Decimal:
+        else:
+            return self.add_number_or_moment(value, kind)
+        return True
+
+    def add_number_or_moment(self, value: Any, kind: type) -> bool:
+        if kind is _known("decimal", "Decimal"):
             self.add_bytes(b"D", str(value).encode())
-        elif kind is fractions.Fraction:
-            append(b"R")
+        elif kind is _known("fractions", "Fraction"):
+            self.parts.append(b"R")
             self.add(value.numerator, 0)
             self.add(value.denominator, 0)
-        elif kind is datetime.datetime and value.tzinfo is None:
+        elif kind is _known("datetime", "datetime") and value.tzinfo is None:
             stamp = (value.year, value.month, value.day, value.hour, value.minute, value.second)
             self.add_sequence(b"m", (*stamp, value.microsecond), 7, 0)
-        elif kind is datetime.date:
+        elif kind is _known("datetime", "date"):
             self.add_sequence(b"m", (value.year, value.month, value.day), 3, 0)
-        elif kind is datetime.timedelta:
+        elif kind is _known("datetime", "timedelta"):
             self.add_sequence(b"m", (value.days, value.seconds), 2, 0)
             self.add(value.microseconds, 0)
         else:
@@ -351,19 +365,20 @@ class _Decoder:
     def named_type(self, depth: int) -> type:
         return NAMED_TYPES[self.text().decode("ascii")]
 
-    def decimal(self, depth: int) -> decimal.Decimal:
+    def decimal(self, depth: int) -> Any:
         text = self.text().decode("ascii")
         if not _DECIMAL.fullmatch(text):
             raise Malformed("not a decimal")
-        return decimal.Decimal(text)
+        return importlib.import_module("decimal").Decimal(text)
 
-    def fraction(self, depth: int) -> fractions.Fraction:
-        return fractions.Fraction(self.integer(), self.integer())
+    def fraction(self, depth: int) -> Any:
+        return importlib.import_module("fractions").Fraction(self.integer(), self.integer())
 
     def moment(self, depth: int) -> Any:
         parts = [self.integer() for _ in range(self.length(0))]
+        datetime = importlib.import_module("datetime")
         if len(parts) == 7:
-            return datetime.datetime(*parts)  # type: ignore[arg-type]
+            return datetime.datetime(*parts)
         if len(parts) == 3:
             return datetime.date(*parts)
         if len(parts) == 2:

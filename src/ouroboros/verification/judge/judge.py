@@ -11,6 +11,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import hashlib
+import importlib
 import json
 import os
 import resource
@@ -331,7 +332,11 @@ def main(
     confinement.apply()
     if channel.recv(16) != READY:
         raise ZygoteLost("the zygote did not start")
+    for name in ("datetime", "decimal", "fractions"):  # what a candidate may return
+        importlib.import_module(name)
     gc.freeze()
+    # Plans are syntax trees without cycles: collecting as often as by default only walks them.
+    gc.set_threshold(50_000, 20, 20)
     upwards = Parent(parent)
     upwards.send(b"R", None)
     serve(upwards, Judge(upwards, channel, bounds))

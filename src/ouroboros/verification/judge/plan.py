@@ -15,7 +15,8 @@ import importlib
 import random
 import symtable
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from types import CodeType
 from typing import Any, TypeGuard
 
@@ -92,7 +93,7 @@ class _Group:
 
     statements: list[ast.stmt]
     text: str
-    sites: list[ast.Call] = field(default_factory=list)
+    calls: range = range(0)
 
 
 class _Planner:
@@ -130,7 +131,7 @@ class _Planner:
         if self.check_statements:
             setup.append(_compile(self.check_statements))
         plan = Plan(
-            units=tuple(Unit(_compile(g.statements), g.text) for g in self.groups),
+            units=(),
             tests=tests,
             visible_tests=visible,
             extra_tests=extra,
@@ -140,9 +141,9 @@ class _Planner:
             modules=tuple(modules),
             calls=None,
         )
-        if candidate_setup:
-            return plan
-        return self.with_calls_taken_out(plan, candidate_names)
+        calls = None if candidate_setup else self.take_calls_out(plan, candidate_names)
+        units = tuple(Unit(_compile(g.statements), g.text, g.calls) for g in self.groups)
+        return replace(plan, units=units, calls=calls)
 
     def add_source(self, source: str) -> int:
         """The unit of an assert statement; one that stands in two lists is one unit."""
@@ -224,51 +225,40 @@ class _Planner:
             for node in ast.walk(statement)
         )
 
-    def with_calls_taken_out(self, plan: Plan, names: set[str]) -> Plan:
-        """The plan with all calls taken out, or as it was where that would change their meaning."""
+    def take_calls_out(self, plan: Plan, names: set[str]) -> tuple[bytes, ...] | None:
+        """All calls, encoded; each gives way to a request for its result in its group's statement.
+
+        None, and nothing is changed, where that would change what the tests mean.
+        """
         if _free_names(self.check_statements) & names:
-            return plan  # a helper of the check calls the candidate
+            return None  # a helper of the check calls the candidate
+        taken: list[tuple[_Group, list[ast.Call]]] = []
         for group in self.groups:
             if len(group.statements) != 1 or not isinstance(group.statements[0], ast.Assert):
-                return plan
+                return None
             sites = _plain_sites(group.statements[0], names)
             if sites is None:
-                return plan
-            group.sites = sites
+                return None
+            taken.append((group, sites))
         space = plan.namespace()
         calls: list[bytes] = []
-        units = []
-        for group in self.groups:
-            for site in group.sites:
+        for _, sites in taken:
+            for site in sites:
                 assert isinstance(site.func, ast.Name)
                 encoded = _encode_site(site, self.remote_name(site.func.id), space)
                 if encoded is None:
-                    return plan
+                    return None
                 calls.append(encoded)
-            first = len(calls) - len(group.sites)
-            numbers = {id(site): first + n for n, site in enumerate(group.sites)}
-            statement = _TakeOut(numbers).visit(group.statements[0])
-            code = _compile([statement])
-            assert code is not None
-            units.append(Unit(code, group.text, range(first, len(calls))))
-        return Plan(
-            **{**{name: getattr(plan, name) for name in Plan.__dataclass_fields__},
-               "units": tuple(units), "calls": tuple(calls)}
-        )  # fmt: skip
-
-
-class _TakeOut(ast.NodeTransformer):
-    def __init__(self, numbers: dict[int, int]) -> None:
-        self.numbers = numbers
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        number = self.numbers.get(id(node))
-        if number is None:
-            return self.generic_visit(node)
-        taken = ast.Call(
-            func=ast.Name(id=TAKE, ctx=ast.Load()), args=[ast.Constant(value=number)], keywords=[]
-        )
-        return ast.fix_missing_locations(ast.copy_location(taken, node))
+        number = 0
+        for group, sites in taken:
+            first = number
+            for site in sites:
+                site.func = ast.copy_location(ast.Name(id=TAKE, ctx=ast.Load()), site)
+                site.args = [ast.copy_location(ast.Constant(value=number), site)]
+                site.keywords = []
+                number += 1
+            group.calls = range(first, number)
+        return tuple(calls)
 
 
 def _plain_sites(statement: ast.Assert, names: set[str]) -> list[ast.Call] | None:
@@ -325,18 +315,54 @@ def _as_reference(value: Any) -> values.Reference | values.Literal | None:
     return value if type(value) in (values.Reference, values.Literal) else None
 
 
-_LITERAL = (
-    ast.Constant, ast.Set, ast.List, ast.Tuple, ast.Dict, ast.UnaryOp, ast.USub, ast.UAdd, ast.Load,
-)  # fmt: skip
-
-
 def _evaluate(node: ast.expr, space: dict[str, Any]) -> Any:
+    if type(node) is ast.Constant:
+        return node.value
+    sets: list[ast.Set] = []
+    try:
+        value = _literal(node, sets)
+    except _NotLiteral:
+        code = compile(ast.Expression(body=node), "<test>", "eval", dont_inherit=True)
+        return eval(code, space)
+    return values.Literal(ast.unparse(node)) if sets else value
+
+
+class _NotLiteral(Exception):
+    pass
+
+
+def _literal(node: ast.expr, sets: list[ast.Set]) -> Any:
+    """The value of a literal as the compiler would build it; sets in it are noted, and left out.
+
+    Most arguments are literals, and this is several times faster than compiling them.
+
+    Raises:
+        _NotLiteral: anything else.
+    """
+    kind = type(node)
     if isinstance(node, ast.Constant):
         return node.value
-    inner = list(ast.walk(node))
-    if any(isinstance(n, ast.Set) for n in inner) and all(isinstance(n, _LITERAL) for n in inner):
-        return values.Literal(ast.unparse(node))
-    return eval(compile(ast.Expression(body=node), "<test>", "eval", dont_inherit=True), space)
+    if isinstance(node, ast.List):
+        return [_literal(item, sets) for item in node.elts]
+    if isinstance(node, ast.Tuple):
+        return tuple([_literal(item, sets) for item in node.elts])
+    if isinstance(node, ast.UnaryOp) and type(node.operand) is ast.Constant:
+        value = node.operand.value
+        if type(node.op) is ast.USub and isinstance(value, int | float | complex):
+            return -value
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        keys = [_literal(key, sets) for key in node.keys if key is not None]
+        try:
+            return dict(zip(keys, [_literal(item, sets) for item in node.values], strict=True))
+        except TypeError:  # a key that cannot be hashed: let the compiled form say so
+            raise _NotLiteral from None
+    if kind is ast.Set:
+        assert isinstance(node, ast.Set)
+        sets.append(node)
+        for item in node.elts:
+            _literal(item, sets)
+        return None
+    raise _NotLiteral
 
 
 def _compile(statements: list[ast.stmt]) -> Any:
@@ -347,7 +373,9 @@ def _compile(statements: list[ast.stmt]) -> Any:
 
 
 def _holds_assert(statement: ast.stmt) -> bool:
-    return any(isinstance(node, ast.Assert) for node in ast.walk(statement))
+    return isinstance(statement, ast.Assert) or any(
+        isinstance(node, ast.Assert) for node in ast.walk(statement)
+    )
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -364,6 +392,30 @@ def _walk_own(statement: ast.stmt) -> list[ast.AST]:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             pending.extend(ast.iter_child_nodes(node))
     return found
+
+
+_SCOPES = (
+    ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef,
+    ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.ExceptHandler, ast.Global,
+    ast.Match,
+)  # fmt: skip
+"""Nodes that bind names in other ways than by `Name`, or have names of their own."""
+
+
+def _walk(statements: list[ast.stmt]) -> Iterator[ast.AST]:
+    """All nodes, in no order: `ast.walk` without its cost per node."""
+    pending: list[Any] = list(statements)
+    while pending:
+        node = pending.pop()
+        yield node
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                # Load, Store and the operators have no fields: nothing is to be found in them.
+                if value._fields:
+                    pending.append(value)
+            elif type(value) is list:
+                pending += [item for item in value if isinstance(item, ast.AST)]
 
 
 def _bound_names(statements: list[ast.stmt]) -> set[str]:
@@ -397,6 +449,18 @@ def _free_names(statements: list[ast.stmt]) -> set[str]:
     """Global names that statements use and do not bind themselves, by the compiler's own rules."""
     if not statements:
         return set()
+    loaded: set[str] = set()
+    bound: set[str] = set()
+    scoped = False
+    for node in _walk(statements):
+        kind = type(node)
+        if isinstance(node, ast.Name):
+            (loaded if type(node.ctx) is ast.Load else bound).add(node.id)
+        elif kind in _SCOPES:
+            scoped = True
+            break
+    if not scoped:
+        return loaded - bound
     source = ast.unparse(ast.Module(body=statements, type_ignores=[]))
     table = symtable.symtable(source, "<test>", "exec")
     found: set[str] = set()
