@@ -76,7 +76,7 @@ def make_rows(problems: int, samples: int) -> list[LabelledProblem]:
                 verdict="pass" if passed else "wrong_answer",
                 tests=result,
                 visible_tests=result[:1],
-                outputs=(str(generator.randrange(8)),) * 3,
+                visible_outputs=(str(generator.randrange(8)),),
             )
             attempts.append(Attempt(candidate=candidate, verdict=verdict))
         rows.append(LabelledProblem(problem=problem, attempts=tuple(attempts)))
@@ -86,10 +86,6 @@ def make_rows(problems: int, samples: int) -> list[LabelledProblem]:
 def random_scores(pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
     rewards = np.random.default_rng(0).normal(size=len(pairs))
     return [Score(reward=float(r), p_pass=float(1 / (1 + np.exp(-r)))) for r in rewards]
-
-
-def static_score(code: str, entry_point: str, visible_tests: Sequence[str]) -> float:
-    return facts(code, entry_point, visible_tests).score()
 
 
 def main() -> None:
@@ -108,7 +104,7 @@ def main() -> None:
         f"selectors x {arguments.replicates} replicates"
     )
     start = time.perf_counter()
-    samples = read_samples(rows, random_scores, describe_programs(rows, static_score))
+    samples = read_samples(rows, random_scores, describe_programs(rows, facts))
     read = time.perf_counter()
     evaluation = evaluate("benchmark", samples, selectors, params, critic_digest="")
     measured = time.perf_counter()

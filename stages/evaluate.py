@@ -17,16 +17,12 @@ from ouroboros.evaluation.tables import write_evaluation
 from ouroboros.jsonl import read_records
 from ouroboros.params import load_params
 from ouroboros.progress import Progress
-from ouroboros.records import LabelledProblem, Problem
+from ouroboros.records import LabelledProblem, NearDuplicates, Problem
 from ouroboros.static_analysis import facts
 from ouroboros.store import folder_digest
 
 SPLITS = Path("data/splits")
 CRITIC = Path("models/critic")
-
-
-def static_score(code: str, entry_point: str, visible_tests: Sequence[str]) -> float:
-    return facts(code, entry_point, visible_tests).score()
 
 
 def main() -> None:
@@ -37,7 +33,7 @@ def main() -> None:
     params = load_params("evaluate", EvaluateParams)
     rows = read_records(SPLITS / f"{split}.jsonl", LabelledProblem)
     dev = read_records(SPLITS / "dev.jsonl", LabelledProblem)
-    programs = describe_programs([*dev, *rows], static_score)
+    programs = describe_programs([*dev, *rows], facts)
     critic = load_critic(CRITIC)
 
     def score(pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
@@ -53,6 +49,11 @@ def main() -> None:
         selectors,
         params,
         critic_digest=folder_digest(CRITIC),
+        near_duplicates={
+            item.problem_id
+            for item in read_records(SPLITS / "near_duplicates.jsonl", NearDuplicates)
+            if item.split == split
+        },
         fitted={"logprob_weight": weight},
     )
     write_evaluation(evaluation, Path())

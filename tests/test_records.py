@@ -26,6 +26,7 @@ GREEDY = Candidate(problem_id="mbpp/1", sample_index=-1, code="x", sampling="gre
 VERDICT = Verdict(
     problem_id="mbpp/1", sample_index=0, verdict="wrong_answer", tests=("pass", "fail"),
     outputs=("ab", None),
+    visible_outputs=("ab",),
 )  # fmt: skip
 ROW = LabelledProblem(
     problem=PROBLEM,

@@ -73,6 +73,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     summary.set_defaults(handler=_summary)
 
+    seeds = commands.add_parser(
+        "seeds",
+        help="compare critics of several training seeds: does the claim hold for all of them?",
+        description="Read the per-problem tables of critics trained with different seeds (the same "
+        "split of the same data) and print the claims with intervals over problems and critics. "
+        "docs/evaluation.md says how to get the tables.",
+    )
+    seeds.add_argument(
+        "tables",
+        type=Path,
+        nargs="+",
+        metavar="TABLE",
+        help="data/tables/<split>.csv, one a critic",
+    )
+    seeds.set_defaults(handler=_seeds)
+
     doctor = commands.add_parser(
         "doctor",
         help="say what this machine can do, what it lacks and how to get it",
@@ -109,6 +125,13 @@ def _summary(arguments: argparse.Namespace) -> int:
     from ouroboros.evaluation.summary import print_summary
 
     print_summary(Path())
+    return 0
+
+
+def _seeds(arguments: argparse.Namespace) -> int:
+    from ouroboros.evaluation.seeds import read_tables, report
+
+    print(report(read_tables(arguments.tables)))
     return 0
 
 

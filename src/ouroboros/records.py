@@ -44,7 +44,7 @@ class Problem:
     HumanEval check function. `visible_tests` are assert statements the prompt may show: for an
     MBPP-like problem the first of `tests`. `setup_code` runs before the tests (for HumanEval: the
     prompt's own imports and helpers). `extra_tests` are stricter and reported apart: they never
-    decide a verdict.
+    decide a verdict. `subsets` names the parts of its set on which results are reported too.
     """
 
     problem_id: str
@@ -55,6 +55,7 @@ class Problem:
     check: str | None = None
     visible_tests: tuple[str, ...] = ()
     extra_tests: tuple[str, ...] = ()
+    subsets: tuple[str, ...] = ()
     reference: str = ""
 
     def __post_init__(self) -> None:
@@ -71,7 +72,8 @@ class Candidate:
 
     `completion` is the model's raw text, `code` the program extracted from it (what is executed).
     `sum_logprob` sums the natural-log probabilities of the `num_tokens` generated tokens; null
-    where the source gave none. The greedy candidate has `sample_index` -1.
+    where the source gave none. `review_logprob` is the generator's log p(task | program), null
+    where it was not asked. The greedy candidate has `sample_index` -1.
     """
 
     problem_id: str
@@ -81,6 +83,7 @@ class Candidate:
     finish_reason: str = "unknown"
     num_tokens: int = 0
     sum_logprob: float | None = None
+    review_logprob: float | None = None
     sampling: Sampling = "sample"
 
     @property
@@ -93,8 +96,9 @@ class Verdict:
     """What the hard verifier says of one candidate.
 
     `tests` and `extra_tests` hold one result per test, in the problem's order. `visible_tests` does
-    so for the problem's visible tests. `outputs` holds, per test, a digest of the value the
-    candidate's call returned, or null. `verdict` is about `tests` (or `check`) alone.
+    so for the problem's visible tests. `outputs` and `visible_outputs` hold, per test and per
+    visible test, a digest of the values the candidate's calls returned, or null. `verdict` is about
+    `tests` (or `check`) alone.
     """
 
     problem_id: str
@@ -106,6 +110,7 @@ class Verdict:
     error_type: str | None = None
     message: str = ""
     outputs: tuple[str | None, ...] = ()
+    visible_outputs: tuple[str | None, ...] = ()
 
     @property
     def key(self) -> tuple[str, int]:

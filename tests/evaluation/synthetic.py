@@ -9,6 +9,7 @@ import numpy as np
 
 from ouroboros.evaluation.samples import Samples, ScoreFunction, describe_programs, read_samples
 from ouroboros.records import Attempt, Candidate, LabelledProblem, Problem, Verdict
+from ouroboros.static_analysis import StaticFacts
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def make_attempt(
             code=f"def f(x):\n    return x + {index}\n" if code is None else code,
             num_tokens=tokens,
             sum_logprob=logprob,
+            review_logprob=-7.0,
             sampling="greedy" if index < 0 else "sample",
         ),
         verdict=Verdict(
@@ -48,10 +50,10 @@ def make_attempt(
             tests=(result,) * len(problem.tests),
             visible_tests=tuple(visible or (result,) * len(problem.visible_tests)),
             extra_tests=tuple(extra or (result,) * len(problem.extra_tests)),
-            outputs=tuple(
+            visible_outputs=tuple(
                 outputs
                 if outputs is not None
-                else ("right" if passed else f"wrong {index % 3}",) * len(problem.tests)
+                else ("right" if passed else f"wrong {index % 3}",) * len(problem.visible_tests)
             ),
         ),
     )
@@ -121,8 +123,8 @@ def critic_of_quality(
     return score
 
 
-def no_static_rules(code: str, entry_point: str, visible_tests: Sequence[str]) -> float:
-    return 0.0
+def no_static_rules(code: str, entry_point: str, visible_tests: Sequence[str]) -> StaticFacts:
+    return StaticFacts(parses=True, defines_entry_point=True, returns_value=True)
 
 
 def read(rows: Sequence[LabelledProblem], score: ScoreFunction) -> list[Samples]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import json
 from collections import defaultdict
@@ -84,6 +85,51 @@ def test_every_difference_is_paired_with_random_greedy_and_the_best_rule_that_se
     assert "resampling_error" not in found["critic"]
 
 
+def test_subsets_are_reported_with_their_numbers():
+    rows = [
+        dataclasses.replace(
+            row, problem=dataclasses.replace(row.problem, subsets=("odd",) if n % 2 else ())
+        )
+        for n, row in enumerate(make_rows(30, 8))
+    ]
+    samples = read(rows, critic_of_quality(rows, 1.0))
+    near = {row.problem_id for row in rows[:12]}
+
+    def subsets(**params):
+        found = evaluate(
+            "test", samples, SELECTORS, dataclasses.replace(QUICK, **params),
+            critic_digest="0" * 64, near_duplicates=near,
+        )  # fmt: skip
+        return found.metrics["subsets"]
+
+    found = subsets()
+    assert {name: part["problems"] for name, part in found.items()} == {
+        "odd": 15, "without_near_duplicates": 18,
+    }  # fmt: skip
+    alone = run(rows[12:], separation=1.0)
+    rest = [item for item in samples if item.problem_id not in near]
+    expected = np.mean([item.passed.mean() for item in rest])
+    assert found["without_near_duplicates"]["headline"]["random"] == pytest.approx(
+        expected, abs=1e-4
+    )
+    assert alone.metrics["subsets"].keys() == {"odd"}
+    assert subsets(subsets=("odd", "unknown")).keys() == {"odd"}
+    assert subsets(subsets=()) == {}
+
+
+def test_scaling_says_what_more_samples_cost_and_when_they_stop_helping(evaluation):
+    scaling = evaluation.metrics["scaling"]
+    assert scaling["generated_tokens"] == {"1": 20.0, "2": 40.0, "4": 80.0, "8": 160.0}
+    ks = evaluation.comparison.ks
+    for name, k in scaling["enough"].items():
+        place = ks.index(k)
+        if place + 1 < len(ks):
+            assert evaluation.comparison.gain(name, place, -1).low <= 0
+        if place:
+            assert evaluation.comparison.gain(name, place - 1, len(ks) - 1).low > 0
+    assert scaling["enough"]["oracle"] == 8
+
+
 def test_stricter_labels_are_reported_apart(evaluation):
     labels = evaluation.metrics["labels"]
     assert set(labels) == {"hidden_tests", "extra_tests"}
@@ -98,7 +144,8 @@ def test_without_log_probabilities_the_likelihood_claim_is_left_out_and_said_so(
     metrics = run(rows, selectors=[*SELECTORS, critic_and_logprob(1.0)]).metrics
     assert set(metrics["claims"]) == {"verifier_over_baseline"}
     assert set(metrics["left_out"]) == {
-        "sum_logprob", "mean_logprob", "visible_tests_then_logprob", "critic_and_logprob"
+        "sum_logprob", "mean_logprob", "coder_reviewer", "visible_tests_then_logprob",
+        "critic_and_logprob",
     }  # fmt: skip
     text = render({"test": metrics})
     assert "left out: mean_logprob (some candidates have no log-probabilities)" in text

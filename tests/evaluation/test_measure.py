@@ -87,7 +87,9 @@ def test_a_selector_that_cannot_be_measured_is_left_out_with_the_reason():
     object.__setattr__(first.candidate, "sum_logprob", None)
     samples = read(rows, critic_of_quality(rows, 1.0))
     found = measure(samples, SELECTORS, [4], vote_resamples=10, seed=0)
-    assert set(found.left_out) == {"sum_logprob", "mean_logprob", "visible_tests_then_logprob"}
+    assert set(found.left_out) == {
+        "sum_logprob", "mean_logprob", "coder_reviewer", "visible_tests_then_logprob",
+    }  # fmt: skip
     assert found.left_out["mean_logprob"] == "some candidates have no log-probabilities"
     assert "mean_logprob" not in [selector.name for selector in found.selectors]
 

@@ -30,6 +30,8 @@ def make_view(**changes):
         "codes": ("aaaa", "aa", "aaa", "a" * 9),
         "num_tokens": np.array([10, 10, 40, 0]),
         "sum_logprob": np.array([-5.0, -2.0, -4.0, -9.0]),
+        "review_logprob": np.array([-3.0, -9.0, -2.0, -1.0]),
+        "parses": np.array([True, True, True, False]),
         "reward": np.array([0.1, 0.4, 0.3, 0.2]),
         "p_pass": np.array([0.3, 0.6, 0.5, 0.4]),
         "static_score": np.array([0.0, 0.0, -6.0, -20.0]),
@@ -58,6 +60,9 @@ def picks(name, view):
         ("shortest", [0, 1, 0, 0]),
         ("sum_logprob", [0, 1, 0, 0]),
         ("mean_logprob", [0, 0, 1, 0]),
+        ("reviewer", [0, 0, 0, 1]),
+        ("coder_reviewer", [0, 0, 1, 0]),
+        ("parses", [1 / 3, 1 / 3, 1 / 3, 0]),
         ("static_rules", [0.5, 0.5, 0, 0]),
         ("majority", [0.5, 0, 0.5, 0]),
         ("runs", [0.5, 0, 0.5, 0]),
@@ -88,7 +93,10 @@ def test_the_mixture_weighs_the_log_probability():
 
 def test_no_view_has_a_field_for_a_hidden_result():
     """Hidden are: the verdict, the results of all tests and of the extra ones, the error."""
-    hidden = {field.name for field in dataclasses.fields(Verdict)} - {"visible_tests", "outputs"}
+    hidden = {field.name for field in dataclasses.fields(Verdict)} - {
+        "visible_tests",
+        "visible_outputs",
+    }
     hidden |= {"passed", "attempts", "row", "problem", "greedy_passed"}
     for view in VIEWS:
         assert not hidden & {field.name for field in dataclasses.fields(view)}

@@ -13,6 +13,7 @@ import pytest
 
 from ouroboros.errors import UserError
 from ouroboros.jsonl import write_records
+from ouroboros.records import NearDuplicates, Neighbour
 from ouroboros.store import folder_digest
 from tests.evaluation.synthetic import critic_of_quality, make_rows
 
@@ -33,6 +34,11 @@ def project(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "params", tmp_path / "params")
     for seed, split in enumerate(("dev", "test", "transfer")):
         write_records(tmp_path / f"data/splits/{split}.jsonl", make_rows(12, 4, seed=seed))
+    near = NearDuplicates(
+        problem_id="synthetic/3", split="test",
+        neighbours=(Neighbour(problem_id="synthetic/1", similarity=0.9),),
+    )  # fmt: skip
+    write_records(tmp_path / "data/splits/near_duplicates.jsonl", [near])
     (tmp_path / "models/critic").mkdir(parents=True)
     (tmp_path / "models/critic/config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
@@ -59,6 +65,7 @@ def test_the_stage_writes_what_dvc_expects_and_says_which_critic_it_was(project,
     assert metrics["critic_digest"] == folder_digest(project / "models/critic")
     assert metrics["fitted_on_dev"]["logprob_weight"] >= 0
     assert "critic_and_logprob" in metrics["selectors"]
+    assert metrics["subsets"]["without_near_duplicates"]["problems"] == 11
     assert (project / "plots/test/best_of_k.csv").is_file()
     assert (project / "data/tables/test.csv").is_file()
 
@@ -74,7 +81,9 @@ def test_the_summary_is_written_printed_and_logged_once_to_the_critics_run(
     stage.main()
     stage.main()
     text = capsys.readouterr().out
-    assert text.count("verifier pass@1 > likelihood pass@1: ") == 8  # two sets, two labels, twice
+    assert (
+        text.count("verifier pass@1 > likelihood pass@1: ") == 10
+    )  # two sets, two labels, a subset, twice
     summary = json.loads((project / "metrics/summary.json").read_text())
     assert set(summary) == {"test", "transfer"}
 

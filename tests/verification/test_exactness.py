@@ -138,6 +138,16 @@ def test_outputs_are_equal_exactly_where_values_are() -> None:
     assert one.outputs[0] == one.outputs[2] != one.outputs[1]
 
 
+def test_visible_tests_outside_the_tests_have_outputs_of_their_own() -> None:
+    check = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9"
+    visible = ("assert f(1) == 1", "assert f(0) == 1")
+    found = judge("def f(n): return n * n or 1 // n", check=check, visible=visible)
+    assert found.passed
+    assert found.visible_tests == ("pass", "error")
+    assert [output is None for output in found.visible_outputs] == [False, True]
+    assert len(found.outputs) == 2
+
+
 def test_a_death_keeps_what_was_answered_before() -> None:
     found = judge(
         "def f(x):\n    while x == 2: pass\n    return x",

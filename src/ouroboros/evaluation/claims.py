@@ -178,6 +178,13 @@ class Comparison:
         means = self._means[:, left, k] - self._means[:, right, k]
         return interval(values, means, confidence=self._confidence)
 
+    def gain(self, name: str, k: int, to: int) -> Interval:
+        """Pass rate of a selector's pick at one place of `ks` minus that at another, paired."""
+        at = self.names.index(name)
+        values = self.values[:, at, to] - self.values[:, at, k]
+        means = self._means[:, at, to] - self._means[:, at, k]
+        return interval(values, means, confidence=self._confidence)
+
     def gap_closed(self, name: str, k: int = -1) -> float | None:
         """(selector - random) / (oracle - random); None where the oracle gains nothing."""
         gap = self.difference(ORACLE, RANDOM, k).estimate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,16 @@ from ouroboros.evaluation.quality import (
 from ouroboros.evaluation.samples import Samples
 from ouroboros.evaluation.selectors import Selector
 from ouroboros.evaluation.views import VIEWS
-from ouroboros.evaluation.wording import GREEDY, LIKELIHOOD, ORACLE, RANDOM, VERIFIER
-from ouroboros.records import VERDICT_CLASSES
+from ouroboros.evaluation.wording import (
+    GREEDY,
+    LIKELIHOOD,
+    MAJORITY,
+    ORACLE,
+    RANDOM,
+    VERIFIER,
+    WITHOUT_NEAR_DUPLICATES,
+)
+from ouroboros.records import VERDICT_CLASSES, Problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,15 +72,18 @@ def evaluate(
     params: EvaluateParams,
     *,
     critic_digest: str,
+    near_duplicates: Collection[str] = (),
     fitted: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Measure all selectors on one split.
 
     Into the metrics also go the `critic_digest`, which says what critic gave the scores, and
-    `fitted`, numbers that were fitted on dev.
+    `fitted`, numbers that were fitted on dev. `near_duplicates` are the ids of problems that nearly
+    repeat one the critic learned from.
 
     Raises:
-        InputError: `params.k` asks for more samples than some problem has.
+        InputError: `params.k` asks for more samples than some problem has, or `params.subsets` for
+            a subset that no problem of this split belongs to.
     """
     ks = choose_ks(samples, params.k)
     measured = measure(
@@ -104,14 +115,12 @@ def evaluate(
             **_quality(samples, bins, risk),
             "top_pick": _top_pick_verdicts(measured),
         },
-        "labels": {
-            name: {
-                "problems": found.problems,
-                "headline": _headline(found),
-                "claims": {key: claim.as_metrics() for key, claim in found.claims().items()},
-            }
-            for name, found in stricter.items()
+        "labels": {name: _part(found) for name, found in stricter.items()},
+        "subsets": {
+            name: _part(Comparison(measured, ALL_TESTS, params, subset))
+            for name, subset in _subsets(samples, params, near_duplicates).items()
         },
+        "scaling": _scaling(samples, comparison),
         "left_out": {**measured.left_out, **_no_greedy(samples)},
     }
     if "extra_tests" in stricter:
@@ -125,6 +134,56 @@ def evaluate(
         risk_coverage=risk,
         metrics=metrics,
     )
+
+
+def _part(found: Comparison) -> dict[str, Any]:
+    """The short form of a comparison on a part of the problems or under other labels."""
+    return {
+        "problems": found.problems,
+        "headline": _headline(found),
+        "claims": {key: claim.as_metrics() for key, claim in found.claims().items()},
+    }
+
+
+def _subsets(
+    samples: Sequence[Samples], params: EvaluateParams, near_duplicates: Collection[str]
+) -> dict[str, Callable[[Problem], bool]]:
+    """The parts of the split to repeat the claims on, by name."""
+    names = sorted({name for item in samples for name in item.row.problem.subsets})
+    found: dict[str, Callable[[Problem], bool]] = {
+        name: lambda problem, name=name: name in problem.subsets  # type: ignore[misc]
+        for name in names
+    }
+    ids = {item.problem_id for item in samples}
+    if ids & set(near_duplicates) and ids - set(near_duplicates):
+        found[WITHOUT_NEAR_DUPLICATES] = lambda problem: problem.problem_id not in near_duplicates
+    if params.subsets is None:
+        return found
+    # What is asked for must be known somewhere; a split may well hold none of it.
+    return {name: found[name] for name in params.subsets if name in found}
+
+
+def _scaling(samples: Sequence[Samples], comparison: Comparison) -> dict[str, Any]:
+    """What more samples cost and bring.
+
+    `enough` is, per selector, the least k from which the step to the largest k is not shown to
+    help (the paired difference's interval reaches 0).
+    """
+    tokens = float(np.mean([item.view.num_tokens.mean() for item in samples]))
+    last = len(comparison.ks) - 1
+    enough = {}
+    for name in (VERIFIER, LIKELIHOOD, MAJORITY, ORACLE):
+        if name not in comparison:
+            continue
+        enough[name] = next(
+            k
+            for place, k in enumerate(comparison.ks)
+            if place == last or comparison.gain(name, place, last).low <= 0
+        )
+    return {
+        "enough": enough,
+        "generated_tokens": {str(k): round(k * tokens, 1) for k in comparison.ks},
+    }
 
 
 def _sizes(samples: Sequence[Samples], ks: Sequence[int]) -> dict[str, Any]:

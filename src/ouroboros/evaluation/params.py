@@ -16,6 +16,9 @@ class EvaluateParams:
             1, 2, 4, ... and n, where n is the least number of samples any problem has.
         bootstrap_replicates: resamples of the problems behind each interval (default 10000).
         confidence: of every interval, between 0 and 1 (default 0.95).
+        subsets: parts of a split on which the claims are repeated, by name: those the problems
+            belong to (problems.<set>.subsets) and `without_near_duplicates` of train and dev
+            problems. null (default): all there are.
         vote_resamples: size-k subsets drawn per problem for selectors whose pick depends on the
             other samples (majority, agreement); all others are exact (default 200).
         seed: of the bootstrap and of those subsets (default 0).
@@ -24,6 +27,7 @@ class EvaluateParams:
     k: tuple[int, ...] | None = None
     bootstrap_replicates: int = 10_000
     confidence: float = 0.95
+    subsets: tuple[str, ...] | None = None
     vote_resamples: int = 200
     seed: int = 0
 

@@ -15,6 +15,7 @@ from ouroboros.errors import InputError
 from ouroboros.evaluation.normal_form import normal_form
 from ouroboros.evaluation.views import BoolArray, FloatArray, IntArray, VisibleTestsView
 from ouroboros.records import Attempt, LabelledProblem, Problem
+from ouroboros.static_analysis import StaticFacts
 
 
 class Scored(Protocol):
@@ -27,8 +28,8 @@ class Scored(Protocol):
 
 
 ScoreFunction = Callable[[Sequence[tuple[Problem, str]]], Sequence[Scored]]
-StaticFunction = Callable[[str, str, Sequence[str]], float]
-"""(code, entry point, visible tests) -> how many static rules hold."""
+StaticFunction = Callable[[str, str, Sequence[str]], StaticFacts]
+"""(code, entry point, visible tests) -> what is known of the program without running it."""
 
 MANY = 2000
 """From this many programs on, they are looked at by one process a core."""
@@ -64,6 +65,7 @@ class ProgramFacts:
     """What is told from a program's text: how many static rules hold, and its normal form."""
 
     static_score: float
+    parses: bool
     form: bytes
 
 
@@ -72,7 +74,7 @@ Programs = Mapping[tuple[str, str], ProgramFacts]
 
 
 def describe_programs(
-    rows: Sequence[LabelledProblem], static_score: StaticFunction
+    rows: Sequence[LabelledProblem], static_facts: StaticFunction
 ) -> dict[tuple[str, str], ProgramFacts]:
     """Look at every distinct sampled program once; nothing is run.
 
@@ -83,7 +85,7 @@ def describe_programs(
             attempt.candidate.code,
             row.problem.entry_point,
             row.problem.visible_tests,
-            static_score,
+            static_facts,
         )
         for row in rows
         for attempt in row.samples
@@ -98,10 +100,9 @@ def describe_programs(
 
 
 def _describe(task: tuple[str, str, Sequence[str], StaticFunction]) -> ProgramFacts:
-    code, entry_point, visible_tests, static_score = task
-    return ProgramFacts(
-        static_score=float(static_score(code, entry_point, visible_tests)), form=normal_form(code)
-    )
+    code, entry_point, visible_tests, static_facts = task
+    facts = static_facts(code, entry_point, visible_tests)
+    return ProgramFacts(static_score=facts.score(), parses=facts.parses, form=normal_form(code))
 
 
 def read_samples(
@@ -158,17 +159,17 @@ def _samples(
         _require_fitting(problem, attempt)
     facts = [programs[row.problem_id, attempt.candidate.code] for attempt in attempts]
     results = [attempt.verdict.visible_tests for attempt in attempts]
-    logprobs = [attempt.candidate.sum_logprob for attempt in attempts]
+    logprobs = _numbers([attempt.candidate.sum_logprob for attempt in attempts])
     view = VisibleTestsView(
         count=len(attempts),
         codes=tuple(attempt.candidate.code for attempt in attempts),
         num_tokens=np.array([attempt.candidate.num_tokens for attempt in attempts]),
-        sum_logprob=np.round(
-            np.array([np.nan if value is None else value for value in logprobs]), DECIMALS
-        ),
+        sum_logprob=logprobs,
+        review_logprob=_numbers([attempt.candidate.review_logprob for attempt in attempts]),
         reward=reward,
         p_pass=p_pass,
         static_score=np.array([one.static_score for one in facts]),
+        parses=np.array([one.parses for one in facts]),
         same_program=_group([one.form for one in facts]),
         runs=np.array([_completed(problem, r) and "error" not in r for r in results]),
         output=_outputs(problem, attempts),
@@ -184,6 +185,10 @@ def _samples(
         passed=np.array([attempt.verdict.passed for attempt in attempts]),
         greedy_passed=None if greedy is None else greedy.verdict.passed,
     )
+
+
+def _numbers(values: Sequence[float | None]) -> FloatArray:
+    return np.round(np.array([np.nan if v is None else v for v in values]), DECIMALS)
 
 
 def _require_fitting(problem: Problem, attempt: Attempt) -> None:
@@ -204,15 +209,9 @@ def _completed(problem: Problem, results: Sequence[str]) -> bool:
 
 
 def _outputs(problem: Problem, attempts: Sequence[Attempt]) -> IntArray | None:
-    """Groups of equal outputs on the visible tests; None where they cannot be told.
-
-    A verdict's `outputs` stand per test, so they are those of visible tests only where the visible
-    tests are the first of the tests.
-    """
+    """Groups of equal outputs on the visible tests; None where they cannot be told."""
     visible = len(problem.visible_tests)
-    if problem.tests[:visible] != problem.visible_tests:
-        return None
-    found = [attempt.verdict.outputs[:visible] for attempt in attempts]
+    found = [attempt.verdict.visible_outputs for attempt in attempts]
     if visible and not any(found) and any(attempt.verdict.passed for attempt in attempts):
         return None  # the source of these verdicts records no outputs
     complete = [len(values) == visible and None not in values for values in found]

@@ -125,6 +125,21 @@ def mean_logprob(view: CodeView) -> FloatArray:
     return view.mean_logprobs()
 
 
+@selector("highest log p(task | program) under the generator")
+def reviewer(view: CodeView) -> FloatArray:
+    return view.review_logprobs()
+
+
+@selector("highest log p(program | task) + log p(task | program)")
+def coder_reviewer(view: CodeView) -> FloatArray:
+    return view.sum_logprobs() + view.review_logprobs()
+
+
+@selector("is valid Python")
+def parses(view: CodeView) -> FloatArray:
+    return view.parses.astype(np.float64)
+
+
 @selector("most static rules hold")
 def static_rules(view: CodeView) -> FloatArray:
     return view.static_score

@@ -108,7 +108,15 @@ def _render_split(metrics: Mapping[str, Any]) -> str:
         if name in metrics["claims"]:
             claim = metrics["claims"][name]
             lines += ["", sentence(words, claim, confidence), f"  {detail(claim)}"]
-    lines += _stricter_lines(metrics)
+    lines += _part_lines(metrics, "labels", "under")
+    lines += _part_lines(metrics, "subsets", "on")
+    enough = metrics["scaling"]["enough"]
+    lines.append(
+        "  samples from which more are not shown to help: "
+        + ", ".join(f"{name} {number}" for name, number in enough.items())
+        + f"; {metrics['scaling']['generated_tokens'][str(k)]:.0f} tokens generated per problem"
+        + f" at k={k}"
+    )
     return "\n".join(lines)
 
 
@@ -128,11 +136,11 @@ def _selector_row(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _stricter_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """The claims again under stricter labels, a line each."""
+def _part_lines(metrics: Mapping[str, Any], kind: str, preposition: str) -> list[str]:
+    """The claims again under stricter labels or on a subset, a line each."""
     lines = []
-    for labels, found in sorted(metrics["labels"].items()):
-        title = f"under {labels.replace('_', ' ')} ({found['problems']} problems)"
+    for part, found in sorted(metrics[kind].items()):
+        title = f"{preposition} {part.replace('_', ' ')} ({found['problems']} problems)"
         for name, claim in found["claims"].items():
             lines.append(f"  {title}: {sentence(CLAIMS[name][2], claim, metrics['confidence'])}")
     return lines
@@ -170,7 +178,17 @@ def flatten(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
             found[prefix] = float(value)
 
     for split, metrics in evaluations.items():
-        for name in ("headline", "claims", "oracle", "critic", "sizes", "labels", "fitted_on_dev"):
+        for name in (
+            "headline",
+            "claims",
+            "oracle",
+            "critic",
+            "sizes",
+            "labels",
+            "subsets",
+            "scaling",
+            "fitted_on_dev",
+        ):
             add(f"{split}/{name}", metrics[name])
         for name, values in metrics["selectors"].items():
             add(f"{split}/selectors.{name}", values["pass_rate"])

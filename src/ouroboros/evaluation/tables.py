@@ -45,8 +45,10 @@ def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def best_of_k_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One row a selector (greedy and the oracle too) and k: its pass rate with its interval."""
+    """One row a selector (greedy and the oracle too) and k: its pass rate with its interval, and
+    the tokens that k samples of a problem took to generate, on average."""
     comparison = evaluation.comparison
+    tokens = evaluation.metrics["scaling"]["generated_tokens"]
     rows = []
     for name in comparison.names:
         for place, k in enumerate(comparison.ks):
@@ -58,6 +60,7 @@ def best_of_k_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
                     "pass_rate": rounded(found.estimate),
                     "low": rounded(found.low),
                     "high": rounded(found.high),
+                    "generated_tokens": tokens[str(k)],
                 }
             )
     return rows

@@ -41,9 +41,12 @@ class CodeView(Blind):
         num_tokens: generated tokens of each.
         sum_logprob: summed natural-log probability of those tokens under the generator; NaN where
             the source gave none (read it through `sum_logprobs`, `mean_logprobs`).
+        review_logprob: log p(task | program) under the generator, summed over the task's tokens;
+            NaN where it was not asked (read it through `review_logprobs`).
         reward: the critic's raw score.
         p_pass: the critic's calibrated probability of passing.
         static_score: how many of the static rules hold (`static_analysis`).
+        parses: it is valid Python.
         same_program: a group number; equal numbers are equal programs (`normal_form`).
     """
 
@@ -51,9 +54,11 @@ class CodeView(Blind):
     codes: tuple[str, ...]
     num_tokens: IntArray
     sum_logprob: FloatArray
+    review_logprob: FloatArray
     reward: FloatArray
     p_pass: FloatArray
     static_score: FloatArray
+    parses: BoolArray
     same_program: IntArray
 
     def sum_logprobs(self) -> FloatArray:
@@ -70,6 +75,16 @@ class CodeView(Blind):
         """(n,) log-probability per generated token; raises as `sum_logprobs`."""
         # An empty completion has a sum of 0 over no tokens.
         return self.sum_logprobs() / np.maximum(self.num_tokens, 1)
+
+    def review_logprobs(self) -> FloatArray:
+        """(n,) log p(task | program).
+
+        Raises:
+            LeftOut: some candidate has none.
+        """
+        if np.isnan(self.review_logprob).any():
+            raise LeftOut("the generator was not asked for it (generate.reviewer)")
+        return self.review_logprob
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,12 @@ GREEDY, ORACLE = "greedy", "oracle"
 RANDOM, VERIFIER, LIKELIHOOD = "random", "critic", "mean_logprob"
 """The names the claims are about: selectors of `selectors`, and two that are no selectors."""
 
+MAJORITY = "majority"
+"""Beside the oracle where more samples are looked at."""
+
+WITHOUT_NEAR_DUPLICATES = "without_near_duplicates"
+"""The subset without problems that nearly repeat one of train or dev."""
+
 SIGHTS = ("nothing", "code", "visible inputs", "visible tests")
 """What a selector may see (`views`), from the least to the most."""
 

@@ -65,6 +65,8 @@ class GenerateParams:
         n: sampled candidates per problem; the greedy one comes on top.
         max_tokens: the longest reply, in tokens.
         temperature, top_p: of the sampled candidates. The greedy one has temperature 0.
+        reviewer: also ask the model for log p(task | program) of every candidate (`review`), for
+            the selectors that use it; one pass over each program, no drawing.
         seed: decides, with the problem id and the sample index, each sample's own random seed.
         vllm: engine settings, for engine vllm.
         files: per problem set, the candidates file; for engine file.
@@ -78,6 +80,7 @@ class GenerateParams:
     max_tokens: int = 512
     temperature: float = 0.8
     top_p: float = 0.95
+    reviewer: bool = False
     seed: int = 0
     vllm: VllmParams = VllmParams()
     files: dict[str, CandidateFile] = field(default_factory=dict)

@@ -34,6 +34,7 @@ class PromptTemplate:
             shown. It stands at `{tests}` of `task`.
         function: the request for a function to complete; `{prompt}` is its signature and docstring.
         task_reply, function_reply: the beginning of the reply; `{prompt}` as above.
+        review: the request for a program's task in words (`review`), `{program}` in it; chat only.
         stop: strings that end a reply; they are not part of it.
         function_stop: further ones where a function is completed.
     """
@@ -45,6 +46,7 @@ class PromptTemplate:
     function: str
     task_reply: str = ""
     function_reply: str = ""
+    review: str = "What does this Python program do?\n```python\n{program}\n```"
     stop: tuple[str, ...]
     function_stop: tuple[str, ...] = ()
 

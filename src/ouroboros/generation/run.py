@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ouroboros.generation.extract import program_from_chat, program_from_complet
 from ouroboros.generation.params import GenerateParams
 from ouroboros.generation.prompts import TEMPLATES, Prompt, PromptTemplate, build_prompt
 from ouroboros.generation.requests import Completion, Engine, Request, sample_seed
+from ouroboros.generation.review import review_candidates
 from ouroboros.generation.vllm_engine import VllmEngine, prepare_process
 from ouroboros.generation.weights import resolve_model
 from ouroboros.progress import Progress
@@ -63,11 +65,20 @@ def generate(
     requests = [request for prompt in prompts for request in requests_of(prompt, params)]
     with ResultStore(cache / "samples.sqlite") as store:
         completions = draw(requests, engine, store, model.identity, label=label)
-    _report_truncation(completions, label)
-    by_id = {problem.problem_id: problem for problem in problems}
+        _report_truncation(completions, label)
+        by_id = {problem.problem_id: problem for problem in problems}
+        candidates = [
+            candidate_of(request, completion, by_id[request.problem_id], template)
+            for request, completion in zip(requests, completions, strict=True)
+        ]
+        if not params.reviewer:
+            return candidates
+        found = review_candidates(
+            candidates, problems, template, tokenizer, engine, store, model.identity, label=label
+        )
     return [
-        candidate_of(request, completion, by_id[request.problem_id], template)
-        for request, completion in zip(requests, completions, strict=True)
+        replace(candidate, review_logprob=value)
+        for candidate, value in zip(candidates, found, strict=True)
     ]
 
 

@@ -33,6 +33,7 @@ from ouroboros.errors import UserError
 from ouroboros.generation.params import VllmParams
 from ouroboros.generation.prompts import Prompt
 from ouroboros.generation.requests import Completion, Request
+from ouroboros.generation.review import Review
 from ouroboros.generation.weights import Model
 
 
@@ -93,6 +94,36 @@ class VllmEngine:
             if running:
                 engine.abort_request(list(running))
 
+    def review(self, reviews: Sequence[Review]) -> Iterator[list[tuple[Review, float]]]:
+        """See `review.ReviewEngine`. A program that fills the context is cut at its end."""
+        from vllm import SamplingParams
+        from vllm.inputs.engine import tokens_input
+
+        prompts = []
+        for review in reviews:
+            task = self._ids(review.task)[: self._params.max_model_len // 2]
+            # One token of room: the engine always draws at least one.
+            text = self._ids(review.text)[: self._params.max_model_len - len(task) - 1]
+            prompts.append((text + task, len(task)))
+        longest = max(len(ids) for ids, _ in prompts)
+        engine = self._started(longest + 1)
+        settings = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0)
+        waiting = deque(range(len(reviews)))
+        running: set[str] = set()
+        while waiting or running:
+            while waiting and len(running) < self._params.max_num_seqs + 8:
+                number = str(waiting.popleft())
+                running.add(number)
+                engine.add_request(number, tokens_input(prompts[int(number)][0]), settings)
+            finished = [output for output in engine.step() if output.finished]
+            running -= {output.request_id for output in finished}
+            if finished:
+                yield [
+                    (reviews[number], _log_likelihood(output, *prompts[number]))
+                    for output in finished
+                    for number in (int(output.request_id),)
+                ]
+
     def _longest(self, requests: Sequence[Request]) -> int:
         """The most tokens that prompt and reply of one request can have together."""
         prompts = {request.prompt.text: request for request in requests}
@@ -103,13 +134,19 @@ class VllmEngine:
 
     def _token_ids(self, prompt: Prompt) -> list[int]:
         # The chat template has put every special token already.
-        ids: list[int] = self._tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
+        return self._ids(prompt.text)
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
     def start(self, requests: Sequence[Request]) -> Any:
         """The engine, started for requests like these unless it runs already."""
+        return self._started(self._longest(requests))
+
+    def _started(self, longest: int) -> Any:
         if self._engine is None:
-            arguments = self.arguments(requests)
+            arguments = self._arguments(longest)
             with warnings.catch_warnings():
                 # vLLM's own use of names that PyTorch will drop.
                 warnings.simplefilter("ignore")
@@ -123,6 +160,9 @@ class VllmEngine:
 
     def arguments(self, requests: Sequence[Request]) -> dict[str, Any]:
         """vLLM's engine arguments; sets the environment that goes with them."""
+        return self._arguments(self._longest(requests))
+
+    def _arguments(self, longest: int) -> dict[str, Any]:
         on_gpu = _has_gpu()
         _set_environment(self._params, on_gpu)
         return {
@@ -134,7 +174,7 @@ class VllmEngine:
             "generation_config": "vllm",
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
-        } | (self._gpu_settings() if on_gpu else self._cpu_settings(self._longest(requests)))
+        } | (self._gpu_settings() if on_gpu else self._cpu_settings(longest))
 
     def _gpu_settings(self) -> dict[str, Any]:
         return {
@@ -245,6 +285,15 @@ def sampling_params(request: Request) -> Any:
         # The drawn token's own log-probability and no others.
         logprobs=0,
         output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _log_likelihood(output: Any, token_ids: list[int], count: int) -> float:
+    """Summed log-probability of the last `count` tokens of a prompt."""
+    found = output.prompt_logprobs[-count:]
+    return round(
+        sum(float(at[token].logprob) for at, token in zip(found, token_ids[-count:], strict=True)),
+        4,
     )
 
 

@@ -286,6 +286,7 @@ def _over_budget(job: Job) -> dict[str, Any]:
         "error_type": None,
         "message": "comparing its result took too long",
         "outputs": [None] * count["tests"],
+        "visible_outputs": [None] * count["visible_tests"],
     }
 
 

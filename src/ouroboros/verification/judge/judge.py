@@ -271,6 +271,7 @@ def _verdict(plan: Plan, outcomes: list[Outcome]) -> dict[str, Any]:
         "error_type": error_type,
         "message": message,
         "outputs": [outcomes[index].output for index in plan.tests],
+        "visible_outputs": [outcomes[index].output for index in plan.visible_tests],
     }
 
 
