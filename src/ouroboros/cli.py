@@ -66,6 +66,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(handler=_verify)
 
+    score = commands.add_parser(
+        "score",
+        help="let a trained critic say how likely programs are to pass, without running them",
+        description="Score every candidate program with a trained critic and write its row again "
+        "with `reward` (ranks the programs of a problem) and `p_pass` (a probability), in input "
+        "order. Nothing is executed.",
+    )
+    score.add_argument(
+        "--critic", type=Path, default=Path("models/critic"), metavar="DIR",
+        help="a critic, as the train_critic stage writes it (default: models/critic)",
+    )  # fmt: skip
+    score.add_argument("--problems", type=Path, required=True, metavar="FILE", help="as for verify")
+    score.add_argument(
+        "--candidates", type=Path, required=True, metavar="FILE",
+        help="JSONL with problem_id, sample_index and code",
+    )  # fmt: skip
+    score.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where the rows go (JSONL)"
+    )
+    score.set_defaults(handler=_score)
+
     summary = commands.add_parser(
         "summary",
         help="print the last run's table: did the verifier beat the baseline?",
@@ -117,6 +138,18 @@ def _verify(arguments: argparse.Namespace) -> int:
         candidates=arguments.candidates,
         out=arguments.out,
         workers=arguments.workers,
+    )
+    return 0
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from ouroboros import score
+
+    score.run(
+        critic=arguments.critic,
+        problems=arguments.problems,
+        candidates=arguments.candidates,
+        out=arguments.out,
     )
     return 0
 

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from ouroboros import score
+from ouroboros.cli import main
 from ouroboros.critic.params import CriticParams, CurriculumPhase
 from ouroboros.critic.scoring import load_critic
 from ouroboros.critic.train import Outputs, train_critic
-from ouroboros.errors import UserError
+from ouroboros.errors import InputError, UserError
+from ouroboros.jsonl import write_records
+from ouroboros.records import Candidate
 from tests.critic.tiny_critics import labelled, make_tiny_bert, problem
 
 
@@ -53,6 +57,32 @@ def test_scores_do_not_depend_on_order_copies_or_batches(trained: Path) -> None:
     small = replace(critic, tokens_per_forward=1).score(ITEMS)
     assert [s.reward for s in small] == pytest.approx([s.reward for s in scores], abs=2e-5)
     assert critic.score([]) == []
+
+
+def test_the_command_adds_the_scores_to_each_row(trained: Path, tmp_path: Path) -> None:
+    problems, candidates = tmp_path / "problems.jsonl", tmp_path / "candidates.jsonl"
+    write_records(problems, [problem(n) for n in range(3)])
+    rows = [
+        Candidate(problem_id=item.problem_id, sample_index=5 - n, code=code, completion="kept")
+        for n, (item, code) in enumerate(ITEMS[:6])
+    ]
+    write_records(candidates, rows, keep_order=True)
+    out = tmp_path / "scored.jsonl"
+    with pytest.raises(SystemExit) as done:
+        main(["score", "--critic", str(trained), "--problems", str(problems),
+              "--candidates", str(candidates), "--out", str(out)])  # fmt: skip
+    assert done.value.code == 0
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(row["sample_index"], row["completion"]) for row in found] == [
+        (n, "kept") for n in (5, 4, 3, 2, 1, 0)
+    ]
+    expected = load_critic(trained).score(ITEMS[:6])
+    assert [(row["reward"], row["p_pass"]) for row in found] == [
+        (one.reward, one.p_pass) for one in expected
+    ]
+    write_records(problems, [problem(7)])
+    with pytest.raises(InputError, match=r"candidates\.jsonl:1: unknown problem"):
+        score.run(trained, problems, candidates, out)
 
 
 def test_copies_are_counted_as_progress(trained: Path) -> None:
