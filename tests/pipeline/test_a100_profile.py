@@ -40,12 +40,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     ]
     inputs = folder / "inputs"
     digest = write_jsonl(inputs / "mbpp.jsonl", rows)
+    part = write_jsonl(inputs / "part.jsonl", rows[::2])
     model = make_taught_qwen2(inputs / "model", load_problems(inputs / "mbpp.jsonl"))
     made.set_params(
         "params/a100.yaml",
         {
             "problems": {
-                "main": {"source": "path", "path": "inputs/mbpp.jsonl", "sha256": digest},
+                "main": {
+                    "source": "path", "path": "inputs/mbpp.jsonl", "sha256": digest,
+                    "subsets": {
+                        "sanitized": {
+                            "source": "path", "path": "inputs/part.jsonl", "sha256": part,
+                        }
+                    },
+                },
                 "transfer": {
                     "source": "packaged", "name": "humaneval", "revision": None, "limit": 2,
                 },
@@ -71,4 +79,7 @@ def test_the_whole_pipeline_runs_with_the_a100_profile(project: Project) -> None
     ]
     assert 0 < verdicts.count("pass") < len(verdicts)
     assert json.loads((project.folder / "metrics/summary.json").read_text())
+    metrics = json.loads((project.folder / "metrics/test.json").read_text())
+    assert 0 < metrics["subsets"]["sanitized"]["problems"] < metrics["sizes"]["problems"]
+    assert "coder_reviewer" in metrics["selectors"], metrics["left_out"]
     assert Path(project.folder, "models/critic/model.safetensors").is_file()

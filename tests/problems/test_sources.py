@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ouroboros.errors import InputError, UserError
-from ouroboros.problems.params import ProblemsParams
+from ouroboros.problems.params import ProblemsParams, SubsetParams
 from ouroboros.problems.sources import load_set
 from tests.problems.test_formats import MBPP_ROW
 
@@ -36,6 +36,35 @@ def test_natural_order(pinned, tmp_path):
 def test_ids_then_limit(pinned, tmp_path):
     assert numbers(tmp_path, **pinned, ids="8-10,1-2") == [1, 2, 8, 9, 10]
     assert numbers(tmp_path, **pinned, ids="8-10,1-2", limit=3) == [1, 2, 8]
+
+
+def subset(folder: Path, *numbers: int) -> dict[str, str]:
+    path = folder / "part.jsonl"
+    path.write_text("\n".join(json.dumps({**MBPP_ROW, "task_id": n}) for n in numbers))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"source": "path", "path": "part.jsonl", "sha256": digest}
+
+
+def test_problems_carry_the_subsets_they_belong_to(pinned, tmp_path):
+    part = SubsetParams(**subset(tmp_path, 2, 9, 77))
+    params = ProblemsParams(source="path", **pinned, subsets={"checked": part}, limit=8)
+    found = {p.problem_id: p.subsets for p in load_set(params, tmp_path)}
+    assert found["mbpp/2"] == ("checked",)
+    assert sum(bool(names) for names in found.values()) == 1
+
+
+def test_a_subset_of_other_problems_is_refused(pinned, tmp_path):
+    part = SubsetParams(**subset(tmp_path, 77))
+    params = ProblemsParams(source="path", **pinned, subsets={"checked": part})
+    with pytest.raises(InputError, match=r"subsets\.checked holds none of the set's 10 problems"):
+        load_set(params, tmp_path)
+    with pytest.raises(InputError, match=r"subsets\.checked: source hub is MBPP's sanitized part"):
+        ProblemsParams(source="path", **pinned, subsets={"checked": SubsetParams(source="hub")})
+    with pytest.raises(InputError, match="a path exactly where its source is path"):
+        SubsetParams(source="path")
+    wrong = SubsetParams(**{**subset(tmp_path, 2), "sha256": "0" * 64})
+    with pytest.raises(InputError, match=r"part\.jsonl.*SHA-256"):
+        load_set(ProblemsParams(source="path", **pinned, subsets={"checked": wrong}), tmp_path)
 
 
 def test_range_without_any_problem(pinned, tmp_path):

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ouroboros.params import require
 
 HUB_NAMES = ("mbpp", "humaneval")
 PACKAGED_NAMES = ("starter", "humaneval")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsetParams:
+    """A part of a set on which results are reported too: the problems that another source holds.
+
+    Attributes:
+        source: `path`, a file of problems pinned by its digest, or `hub`, the hub's hand-verified
+            (sanitized) MBPP at the set's own revision.
+        path, sha256: the file and its digest; with source path.
+    """
+
+    source: Literal["hub", "path"]
+    path: str | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            (self.path is not None) == (self.source == "path"),
+            "a subset has a path exactly where its source is path",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +47,7 @@ class ProblemsParams:
         path: the file, relative to the project's root: JSONL (gzipped if it ends in .gz) or a JSON
             list, in the published MBPP or HumanEval form or in our own (see `formats`).
         sha256: the digest of the file at `path`.
+        subsets: parts of the set to report on too, by name; see `SubsetParams`.
         visible_tests: how many of a problem's tests its prompt may show, from the first. A
             HumanEval prompt shows its own examples, whatever this says.
         ids: which problems, by number: "1-60,501-540", or a list such as [1-60, 501-540]. All by
@@ -39,6 +61,7 @@ class ProblemsParams:
     subset: Literal["full", "sanitized"] = "full"
     path: str | None = None
     sha256: str | None = None
+    subsets: dict[str, SubsetParams] = field(default_factory=dict)
     visible_tests: int = 1
     ids: str | int | tuple[str | int, ...] | None = None
     limit: int | None = None
@@ -68,6 +91,12 @@ class ProblemsParams:
             self.subset == "full" or (self.source == "hub" and self.name == "mbpp"),
             "subset sanitized goes with source hub and name mbpp",
         )
+        for name, part in self.subsets.items():
+            require(
+                part.source != "hub" or (self.source == "hub" and self.name == "mbpp"),
+                f"subsets.{name}: source hub is MBPP's sanitized part and goes with source hub and "
+                "name mbpp; give the file by source path",
+            )
         require(self.visible_tests >= 0, f"visible_tests must be 0 or more: {self.visible_tests}")
         require(self.limit is None or self.limit >= 1, f"limit must be 1 or more: {self.limit}")
         parse_ranges(self.ids)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 from ouroboros.errors import InputError, UserError
 from ouroboros.jsonl import sort_key
 from ouroboros.problems.formats import load_problems, parse_problems
-from ouroboros.problems.params import ProblemsParams, parse_ranges
+from ouroboros.problems.params import ProblemsParams, SubsetParams, parse_ranges
 from ouroboros.records import Problem
 
 STARTER = Path(__file__).parent / "starter" / "problems.jsonl"
@@ -29,6 +30,7 @@ def load_set(params: ProblemsParams, root: Path) -> list[Problem]:
         InputError: a digest or a row is not what it must be, or no problem is left.
     """
     problems = sorted(_load(params, root), key=sort_key)
+    problems = _with_subsets(problems, params, root)
     chosen = _choose(problems, params)
     if not chosen:
         raise InputError(f"no problem is left of {len(problems)} after ids and limit")
@@ -54,6 +56,40 @@ def _load(params: ProblemsParams, root: Path) -> list[Problem]:
     path = _humaneval_file()
     _check_digest(path, HUMANEVAL_SHA256, "the published file's digest")
     return load_problems(path, params.visible_tests)
+
+
+def _with_subsets(problems: list[Problem], params: ProblemsParams, root: Path) -> list[Problem]:
+    """The problems, each with the names of the subsets it belongs to."""
+    members = {name: _members(part, params, root) for name, part in params.subsets.items()}
+    known = {problem.problem_id for problem in problems}
+    for name, ids in members.items():
+        if not ids & known:
+            raise InputError(
+                f"subsets.{name} holds none of the set's {len(known)} problems",
+                hint=f"it holds {min(ids)!r}, the set {min(known)!r}",
+            )
+    return [
+        replace(
+            problem,
+            subsets=tuple(sorted(n for n, ids in members.items() if problem.problem_id in ids)),
+        )
+        if members
+        else problem
+        for problem in problems
+    ]
+
+
+def _members(part: SubsetParams, params: ProblemsParams, root: Path) -> set[str]:
+    source = ProblemsParams(
+        source=part.source,
+        name=params.name if part.source == "hub" else None,
+        revision=params.revision if part.source == "hub" else None,
+        subset="sanitized" if part.source == "hub" else "full",
+        path=part.path,
+        sha256=part.sha256,
+        visible_tests=0,
+    )
+    return {problem.problem_id for problem in _load(source, root)}
 
 
 def _humaneval_file() -> Path:
