@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed-$(STACK)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro summary doctor ui test soak peers lint format lock lock-check clean
+.PHONY: help env repro summary report doctor ui test soak peers lint format lock lock-check clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,11 +18,14 @@ $(INSTALLED): requirements/$(STACK).lock requirements/torch-cpu.lock requirement
 	@PYTHON="$(PYTHON)" requirements/install.sh $(STACK)
 
 repro: env ## run the experiment (what changed of it) and print its table; PROFILE=a100 on a GPU
-	@$(if $(PROFILE),dvc exp run -S profile=$(PROFILE),dvc repro)
+	@OUROBOROS_TABLE_FOLLOWS=1 $(if $(PROFILE),dvc exp run -S profile=$(PROFILE),dvc repro)
 	@ouroboros summary
 
 summary: env ## print the last run's table again
 	@ouroboros summary
+
+report: env ## write the last run as one HTML page, report.html
+	@ouroboros report
 
 doctor: env ## say what this machine can do and what it lacks
 	@ouroboros doctor

@@ -94,6 +94,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     summary.set_defaults(handler=_summary)
 
+    report = commands.add_parser(
+        "report",
+        help="write the last run as one HTML page: claims, tables, figures, worst mistakes",
+        description="Write the last run as one self-contained HTML page. It needs no network and "
+        "can be sent to anybody.",
+    )
+    report.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE",
+        help="the page (default: report.html)",
+    )  # fmt: skip
+    report.set_defaults(handler=_report)
+
     seeds = commands.add_parser(
         "seeds",
         help="compare critics of several training seeds: does the claim hold for all of them?",
@@ -158,6 +170,14 @@ def _summary(arguments: argparse.Namespace) -> int:
     from ouroboros.evaluation.summary import print_summary
 
     print_summary(Path())
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from ouroboros.reporting.page import write_report
+
+    write_report(Path(), arguments.out)
+    print(f"{arguments.out}: open it in a browser")
     return 0
 
 

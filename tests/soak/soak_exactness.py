@@ -34,7 +34,7 @@ resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
 out = os.dup(1)
 os.dup2(2, 1)
 random.seed(0)
-code, units = json.loads({job!r})
+code, units, function = json.loads({job!r})
 space = dict(__name__='__main__')
 results = []
 try:
@@ -44,7 +44,8 @@ except BaseException:
 else:
     for unit in units:
         try:
-            exec(unit, space)
+            # A check function's own helpers must not reach the program, nor it them.
+            exec(unit, space if function is None else dict({{function: space[function]}}))
             results.append('pass')
         except AssertionError:
             results.append('fail')
@@ -57,12 +58,16 @@ os._exit(0)
 
 def plain(spec: jail.JailSpec, slot: int, problem: Problem, code: str) -> list[str] | str:
     """Each test's result, or why the process gave none."""
+    function = None
     if problem.check is None:
         units = [f"{problem.setup_code}\n{test}" for test in problem.tests]
     else:
-        units = [f"{problem.setup_code}\n{problem.check}\ncheck({problem.entry_point})"]
+        function = problem.entry_point
+        keep = f"__candidate__ = {function}"
+        units = [f"{keep}\n{problem.setup_code}\n{problem.check}\ncheck(__candidate__)"]
     script = PLAIN.format(
-        cpu=LIMITS.cpu_seconds, memory=LIMITS.memory_mb << 20, job=json.dumps([code, units]),
+        cpu=LIMITS.cpu_seconds, memory=LIMITS.memory_mb << 20,
+        job=json.dumps([code, units, function])
     )  # fmt: skip
     command = spec.command(slot, {}, script, [])
     try:
@@ -119,12 +124,20 @@ def test_verdicts_agree_with_plain_execution(name: str) -> None:
         found = dict(pool.map(run, enumerate(distinct)))
     classes: Counter[str] = Counter()
     disagreements = []
+    own_asserts = []
     for candidate, verdict in zip(candidates, verdicts, strict=True):
         other = found[candidate.problem_id, candidate.code]
         classes[verdict.verdict] += 1
-        if not agree(verdict, other):
+        if agree(verdict, other):
+            continue
+        if verdict.error_type == "AssertionError" and "fail" in other:
+            # The program's own assert failed. Where asserts run in its process, a failed test and
+            # a program that asserts cannot be told apart.
+            own_asserts.append(f"{candidate.problem_id} sample {candidate.sample_index}")
+        else:
             disagreements.append((candidate, verdict, other))
     print(f"\n{name}: {len(candidates)} programs, {len(distinct)} distinct, {dict(classes)}")
+    print(f"{len(own_asserts)} fail by an assert of their own: {', '.join(own_asserts)}")
     print(f"{len(disagreements)} disagree")
     for candidate, verdict, other in disagreements:
         key = f"{candidate.problem_id} sample {candidate.sample_index}"

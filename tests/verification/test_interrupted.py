@@ -203,7 +203,7 @@ def test_nsjail_that_disappears_half_way_stops_the_run_and_keeps_what_was_done(
     ):
         verify([PROBLEM], candidates, ExecuteParams(), workers=1, store=store)
     kept = len(rows(tmp_path / "store.sqlite"))
-    assert kept == 40
+    assert 40 <= kept < 50  # a few were judged ahead
     monkeypatch.undo()
     done: list[str] = []
     monkeypatch.setattr(
@@ -211,6 +211,6 @@ def test_nsjail_that_disappears_half_way_stops_the_run_and_keeps_what_was_done(
     )
     with ResultStore(tmp_path / "store.sqlite") as store:
         verdicts = verify([PROBLEM], candidates, ExecuteParams(), workers=1, store=store)
-    assert len(done) == 20
+    assert len(done) == 60 - kept
     assert [v.verdict for v in verdicts] == [CLASSES[n % 3] for n in range(60)]
     assert not descendants()
