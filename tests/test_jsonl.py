@@ -39,8 +39,8 @@ def test_canonical_bytes(tmp_path):
         path.read_bytes()
         == (
             '{"code":"print(\\"é\u2028\\")\\n","completion":"","finish_reason":"unknown",'
-            '"num_tokens":0,"problem_id":"mbpp/1","sample_index":0,"sampling":"sample",'
-            '"sum_logprob":null}\n'
+            '"num_tokens":0,"problem_id":"mbpp/1","review_logprob":null,"sample_index":0,'
+            '"sampling":"sample","sum_logprob":null}\n'
         ).encode()
     )
 
@@ -104,6 +104,15 @@ def test_malformed_line_is_named(tmp_path, line, message):
     with pytest.raises(InputError) as error:
         list(read_objects(path))
     assert message in str(error.value)
+
+
+def test_infinities_are_read_where_they_are_asked_for(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": [Infinity, -Infinity]}\n')
+    ((_, row),) = read_objects(path, infinities=True)
+    assert row == {"a": [float("inf"), float("-inf")]}
+    with pytest.raises(InputError, match="Infinity is not JSON"):
+        list(read_objects(path))
 
 
 def test_missing_and_unreadable_files(tmp_path):

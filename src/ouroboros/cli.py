@@ -97,12 +97,19 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser(
         "report",
         help="write the last run as one HTML page: claims, tables, figures, worst mistakes",
-        description="Write the last run as one self-contained HTML page. It needs no network and "
-        "can be sent to anybody.",
+        description="Write the last run as one HTML page: the claims in words, every selector with "
+        "its interval, figures, the critic's quality and its worst mistakes, data and params. The "
+        "page is one file that loads nothing and runs nothing, so it can be opened offline or sent "
+        "on. It is a view of the files that `make repro` leaves, not a stage: nothing is "
+        "recomputed.",
     )
     report.add_argument(
         "--out", type=Path, default=Path("report.html"), metavar="FILE",
         help="the page (default: report.html)",
+    )  # fmt: skip
+    report.add_argument(
+        "--root", type=Path, default=Path(), metavar="DIR",
+        help="the project whose run is shown (default: this folder)",
     )  # fmt: skip
     report.set_defaults(handler=_report)
 
@@ -176,7 +183,7 @@ def _summary(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from ouroboros.reporting.page import write_report
 
-    write_report(Path(), arguments.out)
+    write_report(arguments.root, arguments.out)
     print(f"{arguments.out}: open it in a browser")
     return 0
 

@@ -26,8 +26,11 @@ def dumps(value: object) -> str:
     )
 
 
-def read_objects(path: Path) -> Iterator[tuple[str, Any]]:
+def read_objects(path: Path, *, infinities: bool = False) -> Iterator[tuple[str, Any]]:
     """Yield (where, object) for each non-blank line of a JSONL file, gzipped if it ends in .gz.
+
+    Args:
+        infinities: take Infinity, -Infinity and NaN, which JSON has not, for floats.
 
     Raises:
         UserError: no such file, or it cannot be read.
@@ -41,19 +44,21 @@ def read_objects(path: Path) -> Iterator[tuple[str, Any]]:
                 if not line.strip():
                     continue
                 where = f"{path}:{number}"
-                yield where, parse_json(line, where)
+                yield where, parse_json(line, where, infinities=infinities)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 JSONL: {error}") from error
 
 
-def parse_json(text: str, where: str) -> Any:
-    """Parse JSON, strictly: no key twice, no NaN or infinity, no half of a surrogate pair.
+def parse_json(text: str, where: str, *, infinities: bool = False) -> Any:
+    """Parse JSON, strictly: no key twice, no NaN or infinity (unless asked), no half of a
+    surrogate pair.
 
     Raises:
         InputError: not such JSON; `where` says where it stands.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse)
+        constant = float if infinities else _refuse
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=constant)
         if "\\ud" in text.lower():
             # An escaped lone surrogate cannot be written again as UTF-8, nor run as a program.
             dumps(value).encode("utf-8")

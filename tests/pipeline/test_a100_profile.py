@@ -48,6 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
             "problems": {
                 "main": {
                     "source": "path", "path": "inputs/mbpp.jsonl", "sha256": digest,
+                    "stricter": None,
                     "subsets": {
                         "sanitized": {
                             "source": "path", "path": "inputs/part.jsonl", "sha256": part,
@@ -56,6 +57,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
                 },
                 "transfer": {
                     "source": "packaged", "name": "humaneval", "revision": None, "limit": 2,
+                    "stricter": None,
                 },
             },
             "generate": {"model": str(model), "revision": None},

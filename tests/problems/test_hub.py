@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.problems.loopback_hub import serve
+from tests.problems.test_evalplus import HUB_HUMANEVAL, HUB_MBPP
 from tests.problems.test_formats import HUMANEVAL_ROW, MBPP_ROW
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -28,6 +29,22 @@ def main():
     params = ProblemsParams(source="hub", name=name, revision=revision, subset=subset)
     for problem in load_set(params, Path()):
         print(dumps(to_dict(problem)))
+
+run_main(main)
+"""
+
+
+STRICTER = """
+import sys
+from pathlib import Path
+from ouroboros.errors import run_main
+from ouroboros.problems.params import StricterParams
+from ouroboros.problems.stricter import load_stricter
+
+def main():
+    name, revision, _ = sys.argv[1:]
+    for entry in load_stricter(StricterParams(source="hub", name=name, revision=revision), Path()):
+        print(entry.problem_id, entry.entry_point, entry.inputs, entry.atol)
 
 run_main(main)
 """
@@ -92,7 +109,15 @@ def endpoint() -> Iterator[str]:
         ),
         "openai_humaneval/test-00000-of-00001.parquet": parquet([HUMANEVAL_ROW]),
     }
+    stricter = {
+        f"evalplus/{name}": {
+            "README.md": card({"default": {"test": "data/test-00000-of-00001.parquet"}}),
+            "data/test-00000-of-00001.parquet": parquet([row]),
+        }
+        for name, row in (("mbppplus", HUB_MBPP), ("humanevalplus", HUB_HUMANEVAL))
+    }
     repositories = {
+        **stricter,
         "google-research-datasets/mbpp": mbpp,
         "openai/openai_humaneval": humaneval,
     }
@@ -102,13 +127,13 @@ def endpoint() -> Iterator[str]:
 
 def load(
     name: str, endpoint: str, home: Path, *, revision: str = REVISION, subset: str = "full",
-    **environment: str,
+    program: str = LOAD, **environment: str,
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """Load a set in a fresh process: the client reads its environment when it is imported."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     proxies = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     return subprocess.run(
-        [sys.executable, "-c", LOAD, name, revision, subset],
+        [sys.executable, "-c", program, name, revision, subset],
         env={**kept, **proxies, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), **environment},
         capture_output=True,
         text=True,
@@ -129,6 +154,24 @@ def test_all_splits_of_mbpp_in_natural_order(endpoint, tmp_path):
 def test_sanitized_mbpp_and_humaneval(endpoint, tmp_path):
     assert ids(load("mbpp", endpoint, tmp_path, subset="sanitized")) == ["mbpp/602"]
     assert ids(load("humaneval", endpoint, tmp_path)) == ["humaneval/3"]
+
+
+def test_stricter_sets(endpoint, tmp_path):
+    mbpp = load("mbppplus", endpoint, tmp_path, program=STRICTER)
+    assert mbpp.stdout == "mbpp/2 similar (((1, 2), (2, inf)), ((), ())) 0.0001\n", mbpp.stderr
+    humaneval = load("humanevalplus", endpoint, tmp_path, program=STRICTER)
+    assert humaneval.stdout == "humaneval/32 find_zero (([1, 2],), ([3, 1],)) 0.0001\n"
+
+
+def test_another_revision_in_the_cache_is_not_taken_for_the_pinned_one(endpoint, tmp_path):
+    load("mbppplus", endpoint, tmp_path, program=STRICTER)
+    for environment in ({}, {"HF_HUB_OFFLINE": "1"}):
+        other = load(
+            "mbppplus", endpoint, tmp_path, program=STRICTER, revision="f" * 40, **environment
+        )
+        assert other.returncode == 2
+        assert f"evalplus/mbppplus at revision {'f' * 40} could not be loaded" in other.stderr
+        assert "Traceback" not in other.stderr
 
 
 def test_cached_copy_serves_offline(endpoint, tmp_path):

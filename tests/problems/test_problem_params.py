@@ -5,7 +5,7 @@ import yaml
 
 from ouroboros.errors import InputError
 from ouroboros.params import load_params
-from ouroboros.problems.params import ProblemsParams, parse_ranges
+from ouroboros.problems.params import ProblemsParams, StricterParams, parse_ranges
 
 REVISION = "4bb6404fdc6cacfda99d4ac4205087b89d32030c"
 
@@ -38,6 +38,51 @@ def test_what_does_not_fit_together(values, message):
     with pytest.raises(InputError) as error:
         ProblemsParams(**values)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"source": "path"}, "stricter: source path needs path"),
+        (
+            {"source": "hub", "revision": REVISION},
+            "stricter: source hub has no set None; name must",
+        ),
+        ({"source": "hub", "name": "mbpp", "revision": REVISION}, "be mbppplus or humanevalplus"),
+        ({"source": "hub", "name": "mbppplus"}, "stricter: source hub needs revision, a commit of"),
+        (
+            {"source": "hub", "name": "mbppplus", "path": "x"},
+            "stricter: path goes with source path",
+        ),
+        ({"source": "hub", "name": "mbppplus", "sha256": "0"}, "sha256 goes with source path"),
+        ({"source": "path", "path": "x", "max_inputs": 0}, "max_inputs must be 1 or more: 0"),
+    ],
+)
+def test_what_does_not_fit_together_in_stricter(values, message):
+    with pytest.raises(InputError) as error:
+        StricterParams(**values)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("{source: path, path: x, max: 3}", "problems.main.stricter: unknown param 'max'"),
+        ("{source: packaged}", "expected one of 'hub', 'path', found 'packaged'"),
+        ("{path: x}", "missing param 'source'"),
+        ("mbppplus", "problems.main.stricter: expected an object, found str 'mbppplus'"),
+    ],
+)
+def test_a_mistake_in_stricter_names_file_and_key(tmp_path, block, message):
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params.yaml").write_text("profile: cpu\n")
+    (tmp_path / "params" / "cpu.yaml").write_text(
+        f"problems: {{main: {{source: packaged, name: starter, stricter: {block}}}}}\n"
+    )
+    with pytest.raises(InputError) as error:
+        load_params("problems.main", ProblemsParams, root=tmp_path)
+    assert message in str(error.value)
+    assert "cpu.yaml" in str(error.value)
 
 
 def test_a_set_is_pointed_at_a_file_without_clearing_name_and_revision():
@@ -83,5 +128,5 @@ def test_both_profiles_load_and_name_every_key_an_override_needs(profile, name, 
     (tmp_path / "params.yaml").write_text(f"profile: {profile}\n")
     assert load_params(f"problems.{name}", ProblemsParams, root=tmp_path)
     # `dvc exp run -S` overrides keys that stand in the file.
-    keys = {"source", "name", "revision", "path", "sha256", "ids", "limit"}
+    keys = {"source", "name", "revision", "path", "sha256", "ids", "limit", "stricter"}
     assert keys <= set(yaml.safe_load(text)["problems"][name])

@@ -143,7 +143,7 @@ def _from_mbpp(row: _Mbpp, where: str, visible_tests: int) -> Problem:
     return Problem(
         problem_id=f"mbpp/{row.task_id}",
         prompt_text=_newlines(text),
-        entry_point=_entry_point(tests, reference, where),
+        entry_point=find_entry_point(tests, reference, where),
         setup_code=_newlines("\n".join([*row.test_imports, row.test_setup_code])).strip("\n"),
         tests=tests,
         visible_tests=_first(tests, visible_tests, f"{where}: field 'test_list'"),
@@ -183,7 +183,7 @@ def _function(module: ast.Module, row: _HumanEval, where: str) -> ast.FunctionDe
     )
 
 
-def _entry_point(tests: tuple[str, ...], reference: str, where: str) -> str:
+def find_entry_point(tests: tuple[str, ...], reference: str, where: str) -> str:
     """The function that every test calls and the reference defines.
 
     Where several are, a function comes before a class, then the outermost call of the first test.

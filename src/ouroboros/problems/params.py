@@ -10,6 +10,7 @@ from ouroboros.params import require
 
 HUB_NAMES = ("mbpp", "humaneval")
 PACKAGED_NAMES = ("starter", "humaneval")
+STRICTER_NAMES = ("mbppplus", "humanevalplus")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +35,52 @@ class SubsetParams:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StricterParams:
+    """Where a set's stricter tests come from: the block `problems.<set>.stricter`.
+
+    Attributes:
+        source: `hub` (MBPP+ or HumanEval+ on the Hugging Face hub at a pinned revision) or `path`
+            (a local file pinned by its digest: EvalPlus' release file, or the hub's rows as JSONL).
+        name: mbppplus or humanevalplus; with source hub.
+        revision: the hub commit, 40 hexadecimal digits; with source hub.
+        path, sha256: the file, relative to the project's root, and its digest; with source path.
+        max_inputs: at most so many inputs per problem, from the first. All by default: about 110
+            for MBPP+, up to 1,100 for HumanEval+.
+    """
+
+    source: Literal["hub", "path"]
+    name: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    sha256: str | None = None
+    max_inputs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.source == "path":
+            require(self.path is not None, "stricter: source path needs path, the file to read")
+        else:
+            for key in ("path", "sha256"):
+                require(
+                    getattr(self, key) is None,
+                    f"stricter: {key} goes with source path, not with source hub; set it to null",
+                )
+            require(
+                self.name in STRICTER_NAMES,
+                f"stricter: source hub has no set {self.name!r}; name must be "
+                + " or ".join(STRICTER_NAMES),
+            )
+            require(
+                re.fullmatch("[0-9a-f]{40}", self.revision or "") is not None,
+                "stricter: source hub needs revision, a commit of 40 hexadecimal digits, "
+                f"found {self.revision!r}",
+            )
+        require(
+            self.max_inputs is None or self.max_inputs >= 1,
+            f"stricter: max_inputs must be 1 or more: {self.max_inputs}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ProblemsParams:
     """One set: the block `problems.<set>`.
 
@@ -48,6 +95,8 @@ class ProblemsParams:
             list, in the published MBPP or HumanEval form or in our own (see `formats`).
         sha256: the digest of the file at `path`.
         subsets: parts of the set to report on too, by name; see `SubsetParams`.
+        stricter: where stricter tests come from, which become `extra_tests`; none by default. See
+            `StricterParams`.
         visible_tests: how many of a problem's tests its prompt may show, from the first. A
             HumanEval prompt shows its own examples, whatever this says.
         ids: which problems, by number: "1-60,501-540", or a list such as [1-60, 501-540]. All by
@@ -62,6 +111,7 @@ class ProblemsParams:
     path: str | None = None
     sha256: str | None = None
     subsets: dict[str, SubsetParams] = field(default_factory=dict)
+    stricter: StricterParams | None = None
     visible_tests: int = 1
     ids: str | int | tuple[str | int, ...] | None = None
     limit: int | None = None

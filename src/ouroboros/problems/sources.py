@@ -49,12 +49,12 @@ def _load(params: ProblemsParams, root: Path) -> list[Problem]:
     if params.source == "path":
         assert params.path is not None
         path = root / params.path
-        _check_digest(path, params.sha256, "the param sha256")
+        check_digest(path, params.sha256, "the param sha256")
         return load_problems(path, params.visible_tests)
     if params.name == "starter":
         return load_problems(STARTER, params.visible_tests)
     path = _humaneval_file()
-    _check_digest(path, HUMANEVAL_SHA256, "the published file's digest")
+    check_digest(path, HUMANEVAL_SHA256, "the published file's digest")
     return load_problems(path, params.visible_tests)
 
 
@@ -105,7 +105,13 @@ def _humaneval_file() -> Path:
     )
 
 
-def _check_digest(path: Path, expected: str | None, source: str) -> None:
+def check_digest(path: Path, expected: str | None, source: str) -> None:
+    """Raise unless the file's SHA-256 is `expected`, which `source` (for the message) names.
+
+    Raises:
+        UserError: no such file, or it cannot be read.
+        InputError: another digest, or none is expected; the message holds the file's.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:

@@ -202,7 +202,7 @@ class _Pool:
 
     def _thread(self, slot: int) -> None:
         processors = sorted(os.sched_getaffinity(0))
-        processor = processors[slot % len(processors)] if self._workers > 1 else None
+        processor = processors[slot % len(processors)]
         try:
             self._work(slot, processor)
         except BaseException as error:

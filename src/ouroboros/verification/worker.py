@@ -121,8 +121,8 @@ class Worker:
         program = _PROGRAM.format(module=module, arguments=arguments)
         self._jails[name] = Jail(spec.command(slot, code, program, descriptors), descriptors)
 
-    def send(self, job: Job) -> None:
-        """Hand over a job; its verdict comes in order.
+    def send(self, job: Job, *, outputs: bool = False) -> None:
+        """Hand over a job; its verdict comes in order, or what its calls returned (`outputs`).
 
         Raises:
             WorkerLost: the judge is gone.
@@ -130,10 +130,11 @@ class Worker:
         if job.problem is not self._problem:
             self._write(b"P", job.problem)
             self._problem = job.problem
-        self._write(b"J", {"code": job.code})
+        self._write(b"O" if outputs else b"J", {"code": job.code})
 
     def receive(self, job: Job) -> dict[str, Any]:
-        """The verdict of the oldest job sent: the record's fields but for the keys.
+        """The answer to the oldest job sent: a verdict record's fields but for the keys, or what
+        `judge.Judge.outputs` says.
 
         Raises:
             WorkerLost: the judge or the zygote died or does not answer.
@@ -151,29 +152,35 @@ class Worker:
         )
         kind, message = self._read()
         while kind == b"W":
-            self._write(b"W", self._waited())
+            self._write(b"W", self._clock())
             kind, message = self._read()
-        if kind == b"V":
-            verdict: dict[str, Any] = message
-            return verdict
+        if kind in (b"V", b"O"):
+            answer: dict[str, Any] = message
+            return answer
         if kind == b"E":
             raise InputError(f"cannot be judged: {message}", where=f"problem {job.label}")
         raise WorkerLost(str(message))
 
-    def _waited(self) -> float:
-        """How long the current candidate has been ready to run without a processor, in seconds.
+    def _clock(self) -> tuple[float, float]:
+        """How long the current candidate has been ready to run without a processor, and how much
+        CPU time it has used, in seconds.
 
         Seen from out here, since inside there is no /proc. 0 where the kernel does not say.
         """
         (zygote,) = children(self._jails["zygote"].process.pid)[:1] or (0,)
-        delays = [0.0]
+        delays, used = [0.0], 0.0
         for candidate in children(zygote):
             for task in Path(f"/proc/{candidate}/task").glob("*/schedstat"):
                 try:
                     delays.append(int(task.read_text().split()[1]) / 1e9)
                 except (OSError, ValueError, IndexError):
                     continue
-        return max(delays)
+            try:  # user and system time of all its threads, scaled to what the scheduler measured
+                fields = Path(f"/proc/{candidate}/stat").read_text().rpartition(")")[2].split()
+                used = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+            except (OSError, ValueError, IndexError):
+                continue
+        return max(delays), used
 
     def _write(self, kind: bytes, message: object) -> None:
         try:

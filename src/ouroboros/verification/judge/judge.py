@@ -1,9 +1,17 @@
 """The judge: trusted, in a jail of its own, apart from every candidate.
 
 It reads problems and jobs from the parent and answers each job with a verdict. Frames hold JSON.
-To it: P (a problem), J (a job: "code"), W (seconds, the answer to its own W). From it: R (ready), V
-(a verdict), W (how long has this candidate waited for the processor?), E (the problem cannot be
-judged: why), I (infrastructure failed: why).
+
+to the judge    P  a problem
+                J  a job ("code"), answered by V
+                O  the same, but asking what the tests' calls return, answered by O
+                W  the answer to its own W: seconds waited, seconds used
+from the judge  R  ready
+                V  a verdict
+                O  what the calls returned
+                W  how long has this candidate waited for the processor, and used it?
+                E  the problem cannot be judged: why
+                I  infrastructure failed: why
 """
 
 from __future__ import annotations
@@ -70,13 +78,15 @@ class Parent:
         """
         return self._early.popleft() if self._early else self._read()
 
-    def waited(self) -> float:
-        """Ask how long the current candidate has been ready to run without running, in seconds."""
+    def clock(self) -> tuple[float, float]:
+        """Ask how long the current candidate has been ready to run without running, and how much
+        CPU time it has used, in seconds."""
         self.send(b"W", None)
         while True:
             kind, message = self._read()
             if kind == b"W":
-                return float(message)
+                waited, used = message
+                return float(waited), float(used)
             self._early.append((kind, message))  # a job sent ahead
 
     def _read(self) -> tuple[bytes, Any]:
@@ -100,13 +110,13 @@ class Judge:
         plan = self._plan
         assert plan is not None
         outcomes: list[Outcome | None] = [None] * len(plan.units)
-        session = Session(self._control, self._bounds, self._parent.waited)
+        session = self._spawn()
         try:
             try:
                 self._load(session, plan, code)
                 first = sorted({*plan.tests, *plan.visible_tests})
                 rest = sorted({*plan.extra_tests} - {*first})
-                for phase in (first, rest):
+                for phase in filter(None, (first, rest)):
                     if plan.calls is None:
                         self._run_with_standins(session, plan, phase, outcomes)
                     else:
@@ -119,6 +129,46 @@ class Judge:
         finally:
             session.release()
         return _verdict(plan, [outcome or Outcome() for outcome in outcomes])
+
+    def _spawn(self) -> Session:
+        return Session(self._control, self._bounds, self._parent.clock)
+
+    def outputs(self, code: str) -> dict[str, Any]:
+        """Run one candidate and say what each call in the problem's tests returned.
+
+        Per call, in the tests' order: the value's encoding in hexadecimal, decoded once here and so
+        well-formed and within the limits; or (class, message) of why there is none. `ended` is the
+        number of the call at which the candidate's process was over, or null.
+
+        Raises:
+            ProblemError: the tests' calls cannot be taken out of them.
+        """
+        plan = self._plan
+        assert plan is not None
+        if plan.calls is None:
+            raise ProblemError("the calls in its tests depend on one another or on its objects")
+        calls: list[str | tuple[str, str]] = []
+        ended: int | None = None
+        session = self._spawn()
+        try:
+            try:
+                self._load(session, plan, code)
+                session.send(b"C", values.encode(plan.calls, SENDING_LIMITS))
+                self._expect_loaded(session)
+                for _ in plan.calls:
+                    kind, body = session.receive()
+                    try:
+                        calls.append(answer_of(kind, body, self._bounds.value)[1].hex())
+                    except Failure as failure:
+                        calls.append((failure.verdict, failure.message))
+            except (Ended, Failure) as error:
+                why = error.failure if isinstance(error, Ended) else error
+                ended = len(calls)
+                calls += [(why.verdict, why.message)] * (len(plan.calls) - len(calls))
+            session.close()
+        finally:
+            session.release()
+        return {"calls": calls, "ended": ended}
 
     def _load(self, session: Session, plan: Plan, code: str) -> None:
         job = (code, plan.candidate_setup, plan.calls is None, tuple(self._bounds.value))
@@ -138,8 +188,6 @@ class Judge:
     ) -> None:
         """Send all calls of a phase at once, collect the answers, then evaluate the asserts."""
         assert plan.calls is not None
-        if not phase:
-            return
         numbers = [n for index in phase for n in plan.units[index].calls]
         session.send(b"C", values.encode(tuple(plan.calls[n] for n in numbers), SENDING_LIMITS))
         if not session.loaded:
@@ -186,8 +234,6 @@ class Judge:
         self, session: Session, plan: Plan, phase: list[int], outcomes: list[Outcome | None]
     ) -> None:
         """Run the units here; stand-ins for the candidate's names make its calls one by one."""
-        if not phase:
-            return
         caller = Caller(session, self._bounds.value)
         space = plan.namespace()
         for name, remote_name in plan.candidate_names.items():
@@ -294,11 +340,16 @@ def serve(parent: Parent, judge: Judge) -> None:
                 return
             continue
         try:
-            verdict = judge.judge(message["code"])
+            if kind == b"O":
+                parent.send(b"O", judge.outputs(message["code"]))
+            else:
+                parent.send(b"V", judge.judge(message["code"]))
         except ZygoteLost as error:
             parent.send(b"I", str(error))
             return
-        parent.send(b"V", verdict)
+        except ProblemError as error:
+            parent.send(b"E", str(error))
+            return
 
 
 def main(

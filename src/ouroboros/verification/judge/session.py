@@ -64,14 +64,16 @@ class Session:
     """A candidate process with its job socket and its output pipe.
 
     Args:
-        waited: says how many seconds the candidate has so far been ready to run without running;
-            0 where that is not known.
+        clock: says how many seconds the candidate has so far been ready to run without running,
+            and how many of CPU time it has used; 0 where that is not known.
 
     Raises:
         ZygoteLost: from any method.
     """
 
-    def __init__(self, control: socket.socket, bounds: Bounds, waited: Callable[[], float]) -> None:
+    def __init__(
+        self, control: socket.socket, bounds: Bounds, clock: Callable[[], tuple[float, float]]
+    ) -> None:
         self._control = control
         self._bounds = bounds
         self._job, job_end = socket.socketpair()
@@ -85,11 +87,12 @@ class Session:
             os.close(output_end)
         self.loaded = False
         """Whether the answer to the job itself has been asked for."""
-        self._deadline = time.monotonic() + bounds.wall_seconds
+        self._start = time.monotonic()
+        # No program uses its CPU time up sooner, so none is looked at before.
+        self._deadline = self._start + min(bounds.cpu_seconds, bounds.wall_seconds)
         self._buffer = bytearray()
         self._written = 0
-        self._waited = waited
-        self._excused = 0.0
+        self._clock = clock
         self._report: tuple[int, float] | None = None
         self._failure: Failure | None = None
         self._poll = select.poll()
@@ -120,16 +123,22 @@ class Session:
                 return
 
     def _at_deadline(self) -> None:
-        """The wall time is over: end a candidate that slept, grant more to one that had to wait.
+        """End a candidate that used up its CPU time or slept too long; else look again later.
 
-        On a busy machine a program that computes may get little of the processor; what it waited
-        for its turn does not count, and its CPU time stops it.
+        On a busy machine a program that computes may get little of the processor: what it waited
+        for its turn does not count. CPU time is what the scheduler measured; the kernel's own limit
+        counts clock ticks, which under load charged a program up to a third more than it used, so
+        it stands further out, for a judge that does not get its turn.
         """
-        waited = self._waited()
-        if waited - self._excused < 0.1:
+        waited, used = self._clock()
+        now = time.monotonic()
+        cpu_left = self._bounds.cpu_seconds - used
+        wall_left = self._bounds.wall_seconds - (now - self._start - waited)
+        if cpu_left <= 0:
+            self._end(Failure("timeout", None, "CPU time"))
+        if wall_left <= 0:
             self._end(Failure("timeout", None, "wall time"))
-        self._deadline = time.monotonic() + waited - self._excused
-        self._excused = waited
+        self._deadline = now + max(0.02, min(cpu_left, wall_left))
 
     def _order(self, order: bytes) -> None:
         """Send an order about this candidate and wait for the zygote's report to be there."""
@@ -250,12 +259,14 @@ class Session:
     def _classify(self, status: int, cpu: float) -> Failure:
         """What a death nobody ordered means. Nothing the candidate says enters here."""
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-            # The kernel counts clock ticks against the limit but reports measured time, which can
-            # be a few per cent less. As the first process of its namespace a candidate cannot send
-            # itself this signal: short of the limit it came from outside, say for want of memory.
-            if cpu >= 0.75 * self._bounds.cpu_seconds:
+            # The kernel's limit, or somebody outside. As the first process of its namespace a
+            # candidate cannot send itself this signal: short of its CPU time it came from outside,
+            # say for want of memory.
+            if cpu >= self._bounds.cpu_seconds:
                 return Failure("timeout", None, "CPU time")
-            raise ZygoteLost("a candidate was killed from outside the sandbox")
+            raise ZygoteLost(
+                f"a candidate was killed from outside the sandbox, after {cpu:.2f} s of CPU time"
+            )
         if os.WIFSIGNALED(status):
             return Failure("crashed", None, f"killed by signal {os.WTERMSIG(status)}")
         return Failure("crashed", None, f"exited with status {os.waitstatus_to_exitcode(status)}")
