@@ -13,13 +13,20 @@ from ouroboros.evaluation.claims import (
     STRICTER,
     Comparison,
     decide,
-    least_differing,
     rounded,
 )
 from ouroboros.evaluation.measure import choose_ks, measure
 from ouroboros.evaluation.params import EvaluateParams
 from ouroboros.evaluation.selectors import SELECTORS
-from ouroboros.evaluation.wording import GREEDY, ORACLE, RANDOM, VERIFIER, detail, sentence
+from ouroboros.evaluation.wording import (
+    GREEDY,
+    ORACLE,
+    RANDOM,
+    VERIFIER,
+    detail,
+    least_differing,
+    sentence,
+)
 from ouroboros.records import LabelledProblem, Problem
 from tests.evaluation.synthetic import (
     critic_of_quality,
@@ -79,8 +86,12 @@ def test_a_claim_reads_as_a_sentence():
     assert sentence(claim.words, metrics, 0.95) == (
         "verifier pass@1 > baseline pass@1: yes (+10.6 pp, 95% interval [+1.2, +20.0])"
     )
-    assert detail(metrics).startswith(
+    assert detail(metrics, 0.95).startswith(
         "the two differ on 30 of 50 problems; a true difference of 5.6"
+    )
+    few = {**metrics, "problems_that_differ": 5}
+    assert detail(few, 0.95) == (
+        "the two differ on 5 of 50 problems; fewer than 6 decide nothing, whatever the difference"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from ouroboros.estimators import Interval, bootstrap_means, interval
 from ouroboros.evaluation.measure import Measured
 from ouroboros.evaluation.params import EvaluateParams
 from ouroboros.evaluation.views import BoolArray, FloatArray
-from ouroboros.evaluation.wording import CLAIMS, GREEDY, ORACLE, RANDOM
+from ouroboros.evaluation.wording import CLAIMS, GREEDY, ORACLE, RANDOM, least_differing
 from ouroboros.records import Problem, Verdict
 
 
@@ -95,12 +94,6 @@ class Claim:
             "problems_that_differ": self.interval.differing,
             "minimum_detectable": rounded(self.minimum_detectable),
         }
-
-
-def least_differing(confidence: float) -> int:
-    """The fewest problems on which two selectors must differ for a two-sided sign test to reach
-    this confidence even if all of them favour one: 6 at 95%."""
-    return math.ceil(1 + math.log2(1 / (1 - confidence)) - 1e-9)
 
 
 def decide(found: Interval, words: str, confidence: float) -> Claim:

@@ -155,6 +155,10 @@ def report(tables: Tables, *, confidence: float = 0.95) -> str:
     )
     for claim in claims(tables, confidence=confidence).values():
         metrics = claim.as_metrics()
-        lines += ["", sentence(claim.words, metrics, confidence), f"  {detail(metrics)}"]
+        lines += [
+            "",
+            sentence(claim.words, metrics, confidence),
+            f"  {detail(metrics, confidence)}",
+        ]
     lines.append("(intervals over problems and critics)")
     return "\n".join(lines)

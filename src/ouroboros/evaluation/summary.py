@@ -107,7 +107,7 @@ def _render_split(metrics: Mapping[str, Any]) -> str:
     for name, (_, _, words) in CLAIMS.items():
         if name in metrics["claims"]:
             claim = metrics["claims"][name]
-            lines += ["", sentence(words, claim, confidence), f"  {detail(claim)}"]
+            lines += ["", sentence(words, claim, confidence), f"  {detail(claim, confidence)}"]
     lines += _part_lines(metrics, "labels", "under")
     lines += _part_lines(metrics, "subsets", "on")
     enough = metrics["scaling"]["enough"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,10 +35,19 @@ def sentence(words: str, claim: Mapping[str, Any], confidence: float) -> str:
     )
 
 
-def detail(claim: Mapping[str, Any]) -> str:
+def least_differing(confidence: float) -> int:
+    """The fewest problems on which two selectors must differ for a two-sided sign test to reach
+    this confidence even if all of them favour one: 6 at 95%."""
+    return math.ceil(1 + math.log2(1 / (1 - confidence)) - 1e-9)
+
+
+def detail(claim: Mapping[str, Any], confidence: float) -> str:
     """What a claim rests on, and what its experiment could have found."""
+    differ = f"the two differ on {claim['problems_that_differ']} of {claim['problems']} problems"
+    least = least_differing(confidence)
+    if claim["problems_that_differ"] < least:
+        return f"{differ}; fewer than {least} decide nothing, whatever the difference"
     return (
-        f"the two differ on {claim['problems_that_differ']} of {claim['problems']} problems; "
-        f"a true difference of {100 * claim['minimum_detectable']:.1f} pp would be found in 80 of "
-        "100 such experiments"
+        f"{differ}; a true difference of {100 * claim['minimum_detectable']:.1f} pp would be found "
+        "in 80 of 100 such experiments"
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ouroboros.evaluation.claims import least_differing
-from ouroboros.evaluation.wording import CLAIMS, RANDOM, SIGHTS, VERIFIER
+from ouroboros.evaluation.wording import CLAIMS, RANDOM, SIGHTS, VERIFIER, least_differing
 from ouroboros.reporting import figures
 from ouroboros.reporting.charts import interval_line, minus
 from ouroboros.reporting.reading import Fields
