@@ -48,7 +48,7 @@ def f():
 CONFINED = {
     "pid": 1, "parent": 0, "session": True, "capabilities": [-1, -1, -1],
     "descriptors": [0, 1, 2, 3], "environment": {}, "write": "OSError", "fork": "PermissionError",
-    "socket": "PermissionError", "memory": 512, "files": (0, 0), "cpu": (4, 4),
+    "socket": "PermissionError", "memory": 512, "files": (0, 0), "cpu": (9, 9),
 }  # fmt: skip
 
 
