@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from peers import script
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "src" / "ouroboros"))
 from verification.inside import runner, zygote
 from verification.inside.confine import Confinement
@@ -49,8 +51,7 @@ def measure(confinement: Confinement, programs: list[dict[str, Any]], layers: in
                     confinement.drop_rights()
                 gc.freeze()
                 gc.enable()
-                source = "\n".join([program["code"], program["setup"], *program["tests"]])
-                exec(compile(source, "<program>", "exec"), {"__name__": "__main__"})
+                exec(compile(script(program), "<program>", "exec"), {"__name__": "__main__"})
                 status = 0
             finally:
                 os._exit(status)

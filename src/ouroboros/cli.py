@@ -40,24 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         "write one verdict per candidate, in input order. Exit status 0 means that every "
         "candidate has a verdict, whatever the verdicts are.",
     )
-    verify.add_argument(
-        "--problems",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="problems as published for MBPP or HumanEval (JSONL, .gz too; ids become mbpp/N, "
-        "humaneval/N), or in this project's own form",
-    )
-    verify.add_argument(
-        "--candidates",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="JSONL with problem_id, sample_index and code",
-    )
-    verify.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="where the verdicts go (JSONL)"
-    )
+    _add_files(verify, "where the verdicts go (JSONL)")
     verify.add_argument(
         "--workers",
         type=_positive,
@@ -77,14 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--critic", type=Path, default=Path("models/critic"), metavar="DIR",
         help="a critic, as the train_critic stage writes it (default: models/critic)",
     )  # fmt: skip
-    score.add_argument("--problems", type=Path, required=True, metavar="FILE", help="as for verify")
-    score.add_argument(
-        "--candidates", type=Path, required=True, metavar="FILE",
-        help="JSONL with problem_id, sample_index and code",
-    )  # fmt: skip
-    score.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="where the rows go (JSONL)"
-    )
+    _add_files(score, "where the rows go (JSONL)")
     score.set_defaults(handler=_score)
 
     summary = commands.add_parser(
@@ -137,6 +113,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(handler=_doctor)
     return parser
+
+
+def _add_files(parser: argparse.ArgumentParser, out: str) -> None:
+    """The files of a command that takes problems and candidates and writes a row for each."""
+    parser.add_argument(
+        "--problems",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="problems as published for MBPP or HumanEval (JSONL, .gz too; ids become mbpp/N, "
+        "humaneval/N), or in this project's own form",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="JSONL with problem_id, sample_index and code",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=out)
 
 
 def _positive(text: str) -> int:
