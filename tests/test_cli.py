@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ouroboros.cli import main
+from ouroboros.jsonl import read_records
+from ouroboros.records import LabelledProblem
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,6 +46,25 @@ def test_verify_names_a_missing_file_and_writes_nothing(
     assert status == 2
     assert "no.jsonl: no such file" in err
     assert not out_file.exists()
+
+
+def test_verify_writes_labelled_problems_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "def sq(n): return n * n"
+    problem = {"task_id": 7, "text": "Square.", "code": code, "test_list": ["assert sq(2) == 4"]}
+    (tmp_path / "p.jsonl").write_text(
+        json.dumps({**problem, "test_setup_code": "", "challenge_test_list": []})
+    )
+    row = {"problem_id": "mbpp/7", "sample_index": 0, "code": code}
+    (tmp_path / "c.jsonl").write_text(json.dumps(row))
+    files = ["--problems", str(tmp_path / "p.jsonl"), "--candidates", str(tmp_path / "c.jsonl")]
+    out = tmp_path / "out.jsonl"
+    status, _, err = run(["verify", *files, "--labelled", "--out", str(out)], capsys)
+    assert status == 0, err
+    (found,) = read_records(out, LabelledProblem)
+    assert found.problem_id == "mbpp/7"
+    assert [attempt.verdict.verdict for attempt in found.attempts] == ["pass"]
 
 
 def test_workers_must_be_a_positive_number(capsys: pytest.CaptureFixture[str]) -> None:

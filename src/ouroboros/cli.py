@@ -38,9 +38,16 @@ def _parser() -> argparse.ArgumentParser:
         help="run programs against their problems' tests in the sandbox",
         description="Run every candidate program against its problem's tests in the sandbox and "
         "write one verdict per candidate, in input order. Exit status 0 means that every "
-        "candidate has a verdict, whatever the verdicts are.",
+        "candidate has a verdict, whatever the verdicts are. With --labelled the result can "
+        "train a critic: the param split.extra_train takes it.",
     )
     _add_files(verify, "where the verdicts go (JSONL)")
+    verify.add_argument(
+        "--labelled",
+        action="store_true",
+        help="write labelled problems in place of verdicts: each problem that has candidates, with "
+        "its programs and their verdicts",
+    )
     verify.add_argument(
         "--workers",
         type=_positive,
@@ -153,6 +160,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         candidates=arguments.candidates,
         out=arguments.out,
         workers=arguments.workers,
+        labelled=arguments.labelled,
     )
     return 0
 

@@ -130,6 +130,11 @@ def write_records(path: Path, records: Iterable[Any], *, keep_order: bool = Fals
     write_lines(path, (dumps(to_dict(record)) for record in rows))
 
 
+def is_special(path: Path) -> bool:
+    """Whether a path is a pipe, a device (/dev/stdout) or a folder: no file that can be renamed."""
+    return path.is_relative_to("/dev") or (path.exists() and not path.is_file())
+
+
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write text lines to `path` atomically (temporary file beside it, then rename).
 
@@ -140,7 +145,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+        if is_special(path):
             with open(path, "w", encoding="utf-8", newline="\n") as stream:
                 stream.writelines(f"{line}\n" for line in lines)
             return

@@ -8,6 +8,7 @@ one only, and becomes one frozen dataclass that stands beside the code it config
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,8 @@ from ouroboros.errors import InputError, UserError
 from ouroboros.records import parse_value
 
 BLOCKS = (
-    "problems", "generate", "execute", "split", "critic", "curriculum", "evaluate",
+    "problems", "generate", "execute", "split", "made_negatives", "critic", "curriculum",
+    "evaluate",
 )  # fmt: skip
 Params = TypeVar("Params")
 
@@ -136,3 +138,27 @@ def require(condition: bool, message: str) -> None:
     """Raise `InputError(message)` unless `condition`: for range checks in params dataclasses."""
     if not condition:
         raise InputError(message)
+
+
+def check_digest(path: Path, expected: str | None, source: str) -> None:
+    """Raise unless the file's SHA-256 is `expected`, which `source` (for the message) names.
+
+    Raises:
+        UserError: no such file, or it cannot be read.
+        InputError: another digest, or none is expected; the message holds the file's.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with open(path, "rb") as stream:
+            actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    if expected is None:
+        raise InputError(
+            "a local file must be pinned by its digest", where=str(path), hint=f"sha256: {actual}"
+        )
+    if actual != expected.lower():
+        raise InputError(
+            f"the file's SHA-256 is {actual}, but {source} is {expected}", where=str(path)
+        )

@@ -97,12 +97,13 @@ def test_another_or_missing_digest_prints_the_actual_one(tmp_path: Path) -> None
     for wrong in (None, "0" * 64):
         with pytest.raises(InputError) as caught:
             read_candidate_file(CandidateFile(path=good.path, sha256=wrong), PROBLEMS)
-        assert f"its sha256 is {good.sha256}" in str(caught.value)
+        assert str(good.sha256) in str(caught.value)
+        assert "sha256" in str(caught.value)
 
 
 def test_a_missing_file_and_a_set_without_one_are_named(tmp_path: Path) -> None:
     missing = CandidateFile(path=str(tmp_path / "none.jsonl"), sha256="0")
-    with pytest.raises(UserError, match=r"none\.jsonl: no such candidates file"):
+    with pytest.raises(UserError, match=r"none\.jsonl: no such file"):
         read_candidate_file(missing, PROBLEMS)
     params = GenerateParams(engine="file")
     with pytest.raises(UserError, match="names no file for set 'main'"):

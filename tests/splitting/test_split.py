@@ -7,7 +7,7 @@ import pytest
 
 from ouroboros.errors import InputError
 from ouroboros.records import Problem
-from ouroboros.splitting.params import SplitParams
+from ouroboros.splitting.params import ExtraFile, SplitParams
 from ouroboros.splitting.split import leakage, split_problems
 
 
@@ -28,6 +28,7 @@ def mbpp(*numbers: int) -> list[Problem]:
 STARTER = [problem(f"starter/{number}") for number in range(100)]
 TRANSFER = [problem(f"humaneval/{number}") for number in range(5)]
 RANDOM = SplitParams(scheme="random", test_fraction=0.4)
+FILE = ExtraFile(path="extra.jsonl", sha256="0" * 64)
 
 
 def numbers(ids: frozenset[str]) -> list[int]:
@@ -120,6 +121,36 @@ def test_excluding_takes_from_train_and_leaves_the_evaluated_sets_whole():
     assert split.near_duplicates == ()
 
 
+def test_extra_problems_join_train_and_move_nothing_else():
+    extra = [problem("other/1"), STARTER[0], problem("other/1"), TRANSFER[0]]
+    plain = split_problems(STARTER, TRANSFER, RANDOM)
+    split = split_problems(STARTER, TRANSFER, RANDOM, extra=extra)
+    assert split.train == plain.train | {"other/1"}
+    assert dataclasses.replace(split, train=plain.train) == plain
+
+
+def test_extra_problems_count_as_near_duplicates_and_can_be_excluded():
+    main = mbpp(*range(1, 20), *range(501, 520))
+    extra = [problem("other/1", main[20].prompt_text), problem("other/2", TRANSFER[1].prompt_text)]
+    params = SplitParams(scheme="seed")
+    split = split_problems(main, TRANSFER, params, extra=extra)
+    assert {
+        (row.problem_id, row.split, *(n.problem_id for n in row.neighbours))
+        for row in split.near_duplicates
+    } == {("mbpp/502", "test", "other/1"), ("humaneval/1", "transfer", "other/2")}
+    strict = dataclasses.replace(params, exclude_near_duplicates=True)
+    split = split_problems(main, TRANSFER, strict, extra=extra)
+    assert split.excluded == {"other/1", "other/2"}
+    assert not split.train & split.excluded
+    assert split.near_duplicates == ()
+
+
+def test_a_problem_that_the_scheme_leaves_out_does_not_come_in_as_an_extra_one():
+    main = mbpp(*range(1, 975))
+    split = split_problems(main, [], SplitParams(scheme="official"), extra=main)
+    assert numbers(split.train) == list(range(601, 975))
+
+
 @pytest.mark.parametrize(
     ("main", "transfer", "params", "message"),
     [
@@ -141,6 +172,10 @@ def test_what_cannot_be_split(main, transfer, params, message):
     [
         ({"scheme": "random"}, "scheme random needs test_fraction"),
         ({"scheme": "random", "test_fraction": 1.0}, "test_fraction must be between 0 and 1"),
+        ({"scheme": "folds", "folds": 1}, "folds must be 2 or more: 1"),
+        ({"scheme": "folds", "folds": 3, "fold": 3}, "fold must be in 0 to 2, as folds is 3: 3"),
+        ({"scheme": "folds", "fold": -1}, "fold must be in 0 to 4"),
+        ({"scheme": "seed", "extra_train": (FILE, FILE)}, "extra_train holds the same file"),
         ({"scheme": "seed", "dev_fraction": 0.0}, "dev_fraction must be between 0 and 1"),
         ({"scheme": "seed", "near_duplicate_threshold": 0.0}, "near_duplicate_threshold must be"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from ouroboros.errors import InputError, UserError
 from ouroboros.jsonl import read_records
 from ouroboros.records import Verdict
+from ouroboros.splitting.extra import read_extra
+from ouroboros.splitting.params import ExtraFile
 from ouroboros.verification import command
 from ouroboros.verification.doctor import checks
 
@@ -48,6 +51,32 @@ def test_verdicts_come_in_input_order(tmp_path: Path) -> None:
     first = out.read_bytes()
     command.run(problems, tmp_path / "candidates.jsonl", out, workers=1)
     assert out.read_bytes() == first
+
+
+def test_labelled_problems_in_place_of_verdicts(tmp_path: Path) -> None:
+    problems = write(tmp_path / "problems.jsonl", PROBLEM, {**PROBLEM, "task_id": 8})
+    rows = [row(5, "def sq(n): return n * n"), row(0, "def sq(n): return 4")]
+    candidates = write(tmp_path / "candidates.jsonl", *rows)
+    out = tmp_path / "labelled.jsonl"
+    command.run(problems, candidates, out, workers=1, labelled=True)
+    ((_, found),) = read_extra([pinned(out)])  # mbpp/8 has no candidates
+    assert found.problem_id == "mbpp/7"
+    assert found.problem.tests == tuple(PROBLEM["test_list"])
+    assert [(a.candidate.code, a.candidate.key, a.verdict.tests) for a in found.attempts] == [
+        (rows[1]["code"], ("mbpp/7", 0), ("pass", "fail")),
+        (rows[0]["code"], ("mbpp/7", 5), ("pass", "pass")),
+    ]
+    first = out.read_bytes()
+    write(candidates, *reversed(rows))
+    command.run(problems, candidates, out, workers=2, labelled=True)
+    assert out.read_bytes() == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "candidates.jsonl", "labelled.jsonl", "problems.jsonl",
+    ]  # fmt: skip
+
+
+def pinned(path: Path) -> ExtraFile:
+    return ExtraFile(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 @pytest.mark.parametrize(

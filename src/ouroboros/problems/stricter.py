@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ouroboros.errors import InputError
+from ouroboros.params import check_digest
 from ouroboros.problems.comparisons import NotComparable, make_assert
 from ouroboros.problems.evalplus import Arguments, Entry, load_entries, parse_entries
 from ouroboros.problems.literals import NotLiteral, literal
 from ouroboros.problems.params import StricterParams
-from ouroboros.problems.sources import check_digest
 from ouroboros.records import Candidate, Problem, Verdict
 from ouroboros.verification.outputs import Calls, NotReturned, Outcome, run_calls
 from ouroboros.verification.params import ExecuteParams

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ouroboros.errors import InputError
 from ouroboros.records import NearDuplicates, Neighbour, Problem
+from ouroboros.splitting.choosing import choose, divide
 from ouroboros.splitting.params import SplitParams
-from ouroboros.splitting.similarity import groups, near_duplicates
+from ouroboros.splitting.similarity import near_duplicates
 
 # MBPP ids, both ends included. "official" is Austin et al. 2021, arXiv 2108.07732, section 2.1.
 _SEED_TRAIN, _SEED_TEST = range(1, 501), range(501, 975)
@@ -35,12 +35,22 @@ class Split:
 
 
 def split_problems(
-    main: Sequence[Problem], transfer: Sequence[Problem], params: SplitParams
+    main: Sequence[Problem],
+    transfer: Sequence[Problem],
+    params: SplitParams,
+    extra: Iterable[Problem] = (),
 ) -> Split:
     """Divide `main`; `transfer` is evaluated whole.
 
-    Where the choice is free (dev, and everything in scheme random), near-duplicates go to the same
-    side, so that the held-out side does not repeat the other.
+    Where the choice is free (dev, and everything in schemes random and folds), near-duplicates go
+    to the same side, so that the held-out side does not repeat the other.
+
+    Args:
+        main: what is divided.
+        transfer: evaluated alone.
+        params: how to divide.
+        extra: problems from elsewhere. Those of neither set join train and are looked at for
+            near-duplicates like main's; they move no problem of main to another part.
 
     Raises:
         InputError: a problem is in both sets, the scheme does not know a problem, or a part would
@@ -53,8 +63,11 @@ def split_problems(
             hint="what is trained on cannot show transfer: give the sets different problems",
         )
     train, dev, test = _divide(main, params)
-    problem_of = {problem.problem_id: problem for problem in main}
-    learned = [p for p in main if p.problem_id in train | dev]
+    own = {problem.problem_id for problem in (*main, *transfer)}
+    # By id: two extra files may hold the same problem.
+    added = list({p.problem_id: p for p in extra if p.problem_id not in own}.values())
+    train |= {problem.problem_id for problem in added}
+    learned = [p for p in main if p.problem_id in train | dev] + added
     evaluated = [p for p in main if p.problem_id in test] + list(transfer)
     excluded: frozenset[str] = frozenset()
     if params.exclude_near_duplicates:
@@ -64,7 +77,7 @@ def split_problems(
     for name, part in (("train", train), ("dev", dev), ("test", test)):
         if not part:
             raise InputError(
-                f"split: no problem is left for {name} of {len(problem_of)} in main",
+                f"split: no problem is left for {name} of {len(main)} in main",
                 hint=f"scheme {params.scheme}; {len(excluded)} excluded as near-duplicates",
             )
     split = Split(
@@ -75,7 +88,9 @@ def split_problems(
         excluded=excluded,
         near_duplicates=(),
     )
-    found = _find_near_duplicates(split, [*main, *transfer], params.near_duplicate_threshold)
+    found = _find_near_duplicates(
+        split, [*main, *transfer, *added], params.near_duplicate_threshold
+    )
     return dataclasses.replace(split, near_duplicates=found)
 
 
@@ -99,7 +114,10 @@ def _divide(main: Sequence[Problem], params: SplitParams) -> tuple[set[str], set
     ids = [problem.problem_id for problem in main]
     if params.scheme == "random":
         assert params.test_fraction is not None
-        test = _choose(main, params.test_fraction, params, "test")
+        test = choose(main, params.test_fraction, params, "test")
+        train = set(ids) - test
+    elif params.scheme == "folds":
+        test = divide(main, params)[params.fold]
         train = set(ids) - test
     elif params.scheme == "seed":
         train = _numbered(ids, _SEED_TRAIN, params)
@@ -109,7 +127,7 @@ def _divide(main: Sequence[Problem], params: SplitParams) -> tuple[set[str], set
         dev = _numbered(ids, _OFFICIAL_DEV, params)
         return train, dev, _numbered(ids, _OFFICIAL_TEST, params)
     learned = [problem for problem in main if problem.problem_id in train]
-    dev = _choose(learned, params.dev_fraction, params, "dev")
+    dev = choose(learned, params.dev_fraction, params, "dev")
     return train - dev, dev, test
 
 
@@ -122,33 +140,11 @@ def _numbered(ids: Sequence[str], numbers: Collection[int], params: SplitParams)
             raise InputError(
                 f"scheme {params.scheme} divides MBPP by its published ids, but main holds "
                 f"{problem_id!r}",
-                hint="set the param split.scheme to random, with split.test_fraction",
+                hint="set the param split.scheme to random, with split.test_fraction, or to folds",
             )
         if int(number) in numbers:
             found.add(problem_id)
     return found
-
-
-def _choose(
-    problems: Sequence[Problem], fraction: float, params: SplitParams, purpose: str
-) -> set[str]:
-    """About `fraction` of the problems, by seeded hash; near-duplicates are chosen together.
-
-    A group that would overshoot the share is passed over, so the number is exact unless only
-    larger groups are left. Some problems always stay unchosen.
-    """
-    wanted = min(max(round(fraction * len(problems)), 1), len(problems) - 1)
-
-    def rank(group: list[str]) -> str:
-        # By one id alone: adding problems to the file does not reshuffle those that were there.
-        key = f"{params.seed}/{purpose}/{min(group)}"
-        return hashlib.sha256(key.encode()).hexdigest()
-
-    chosen: set[str] = set()
-    for group in sorted(groups(problems, params.near_duplicate_threshold), key=rank):
-        if len(chosen) + len(group) <= wanted:
-            chosen.update(group)
-    return chosen
 
 
 def _find_near_duplicates(

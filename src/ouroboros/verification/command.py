@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ouroboros.errors import InputError
-from ouroboros.jsonl import read_records_with_place, write_records
+from ouroboros.jsonl import is_special, read_records_with_place, write_records
+from ouroboros.labelled import join
 from ouroboros.problems.formats import load_problems
 from ouroboros.records import Candidate
 from ouroboros.store import ResultStore
@@ -21,6 +22,7 @@ def run(
     out: Path,
     workers: int | None = None,
     *,
+    labelled: bool = False,
     cpu_seconds: int | None = None,
     wall_seconds: float | None = None,
     memory_mb: int | None = None,
@@ -34,9 +36,11 @@ def run(
     Args:
         problems: a problems file in the published MBPP or HumanEval form or in this project's.
         candidates: JSONL with at least `problem_id`, `sample_index` and `code`.
-        out: where the verdicts go (JSONL); written whole or not at all. To a pipe (/dev/stdout)
+        out: where the rows go (JSONL); written whole or not at all. To a pipe (/dev/stdout)
             too, but then nothing is kept after a stop.
         workers: how many programs run at once; all processors if None.
+        labelled: write labelled problems (`LabelledProblem`, in natural order) instead: the
+            problems that have candidates, each with its programs and their verdicts.
         cpu_seconds, wall_seconds, memory_mb: limits other than `ExecuteParams`' defaults.
         config: the jail's configuration; `sandbox/nsjail.cfg` if None.
 
@@ -57,13 +61,17 @@ def run(
     rows = read_records_with_place(candidates, Candidate)
     chosen = check_candidates(known, rows, str(problems))
     if out.is_dir():
-        raise InputError("is a folder, not a file to write verdicts to", where=str(out))
-    special = out.is_relative_to("/dev") or (out.exists() and not out.is_file())
+        raise InputError("is a folder, not a file to write to", where=str(out))
     finished = out.with_name(f"{out.name}.unfinished")
-    with nullcontext() if special else ResultStore(finished) as store:
+    with nullcontext() if is_special(out) else ResultStore(finished) as store:
         verdicts = verify(
             known, chosen, params, workers=workers, store=store, label="verify", config=config
         )
-    write_records(out, verdicts, keep_order=True)
+    if labelled:
+        tried = {candidate.problem_id for candidate in chosen}
+        asked = [problem for problem in known if problem.problem_id in tried]
+        write_records(out, join(asked, chosen, verdicts))
+    else:
+        write_records(out, verdicts, keep_order=True)
     for path in finished.parent.glob(f"{finished.name}*"):  # SQLite's own companions too
         path.unlink()
