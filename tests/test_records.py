@@ -63,7 +63,7 @@ def test_labelled_problem_tells_samples_from_the_greedy_attempt():
         (CANDIDATE, {"sample_index": True}, "expected an integer, found bool True"),
         (CANDIDATE, {"sample_index": 0.0}, "expected an integer, found float 0.0"),
         (CANDIDATE, {"sum_logprob": "x"}, "field 'sum_logprob': expected a number, found str 'x'"),
-        (CANDIDATE, {"sampling": "beam"}, "expected one of 'greedy', 'sample', found 'beam'"),
+        (CANDIDATE, {"sampling": "beam"}, "'sample', 'mutant', 'wrong_prompt', found 'beam'"),
         (CANDIDATE, {"colour": 1}, "f:3: unknown field 'colour'\n  known: problem_id"),
         (PROBLEM, {"tests": "assert f()"}, "field 'tests': expected a list, found str"),
         (PROBLEM, {"tests": [1]}, "field 'tests'[0]: expected a string, found int 1"),

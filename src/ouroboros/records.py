@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from ouroboros.errors import InputError
 
 TestResult = Literal["pass", "fail", "error"]
-Sampling = Literal["greedy", "sample"]
+Sampling = Literal["greedy", "sample", "mutant", "wrong_prompt"]
 VerdictClass = Literal[
     "pass",
     "wrong_answer",
@@ -73,7 +73,9 @@ class Candidate:
     `completion` is the model's raw text, `code` the program extracted from it (what is executed).
     `sum_logprob` sums the natural-log probabilities of the `num_tokens` generated tokens; null
     where the source gave none. `review_logprob` is the generator's log p(task | program), null
-    where it was not asked. The greedy candidate has `sample_index` -1.
+    where it was not asked. The greedy candidate has `sample_index` -1. `sampling` says how it came
+    about: a generator's (greedy, sample), or made to learn from (a mutant of a passing program, a
+    program under a wrong prompt), with indices above the generator's.
     """
 
     problem_id: str
@@ -142,7 +144,7 @@ class LabelledProblem:
 
     @property
     def samples(self) -> tuple[Attempt, ...]:
-        """The sampled attempts, without the greedy one."""
+        """The sampled attempts, without the greedy one and what was made."""
         return tuple(a for a in self.attempts if a.candidate.sampling == "sample")
 
     @property

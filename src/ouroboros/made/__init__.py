@@ -1,0 +1,1 @@
+"""Programs made to learn from: mutants, and right programs under wrong prompts."""
