@@ -61,4 +61,4 @@ lock-check: env ## show that both sets of requirements still resolve, changing n
 
 clean: ## delete outputs, caches and the environment; params, code and dvc.lock stay
 	rm -rf .venv .ouroboros .dvc/cache .dvc/tmp mlflow.db* mlartifacts
-	rm -rf data/*/*.jsonl data/tables/*.csv models/critic plots/test plots/transfer plots/training/curve.csv
+	rm -rf data/*/*.jsonl data/tables/*.csv models/critic models/phases plots/test plots/transfer plots/training/curve.csv

@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ouroboros.critic.scoring import Score, load_critic
+from ouroboros.critic.scoring import Critic, Score, load_critic, read_phases
 from ouroboros.errors import run_main
 from ouroboros.evaluation.evaluate import evaluate
 from ouroboros.evaluation.mixture import critic_and_logprob, fit_weight
 from ouroboros.evaluation.params import EvaluateParams
-from ouroboros.evaluation.samples import describe_programs, read_samples
+from ouroboros.evaluation.phases import phase_metrics
+from ouroboros.evaluation.samples import ScoreFunction, describe_programs, read_samples
 from ouroboros.evaluation.selectors import SELECTORS
 from ouroboros.evaluation.tables import write_evaluation
 from ouroboros.jsonl import read_records
@@ -23,6 +24,7 @@ from ouroboros.store import folder_digest
 
 SPLITS = Path("data/splits")
 CRITIC = Path("models/critic")
+PHASES = Path("models/phases")
 
 
 def main() -> None:
@@ -36,12 +38,22 @@ def main() -> None:
     programs = describe_programs([*dev, *rows], facts)
     critic = load_critic(CRITIC)
 
-    def score(pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
-        with Progress(len(pairs), f"evaluate {split}: score", "programs") as progress:
-            return critic.score(pairs, progress.advance)
+    def score_with(critic: Critic, what: str) -> ScoreFunction:
+        def score(pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
+            with Progress(len(pairs), f"evaluate {split}: {what}", "programs") as progress:
+                return critic.score(pairs, progress.advance)
 
-    weight = fit_weight(read_samples(dev, score, programs))
-    samples = read_samples(rows, score, programs)
+        return score
+
+    weight = fit_weight(read_samples(dev, score_with(critic, "score dev"), programs))
+    samples = read_samples(rows, score_with(critic, "score"), programs)
+    critics, kept = read_phases(PHASES, CRITIC)
+    phases = {
+        name: samples
+        if name == kept
+        else read_samples(rows, score_with(load_critic(path), f"score phase {name}"), programs)
+        for name, path in critics.items()
+    }
     selectors = [*SELECTORS, critic_and_logprob(weight)]
     evaluation = evaluate(
         split,
@@ -55,6 +67,7 @@ def main() -> None:
             if item.split == split
         },
         fitted={"logprob_weight": weight},
+        phases=phase_metrics(phases, kept, params),
     )
     write_evaluation(evaluation, Path())
 

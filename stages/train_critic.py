@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ouroboros.critic.pairs import with_made
 from ouroboros.critic.params import CriticParams, CurriculumPhase
 from ouroboros.errors import run_main
 from ouroboros.jsonl import read_records
@@ -11,8 +12,9 @@ from ouroboros.params import load_params
 from ouroboros.records import LabelledProblem
 from ouroboros.tracking import CriticRun, DatasetInput, file_digest
 
-SPLITS = {name: Path("data/splits") / f"{name}.jsonl" for name in ("train", "dev")}
+SPLITS = {name: Path("data/splits") / f"{name}.jsonl" for name in ("train", "made", "dev")}
 CRITIC = Path("models/critic")
+PHASES = Path("models/phases")
 METRICS = Path("metrics/training.json")
 CURVE = Path("plots/training/curve.csv")
 
@@ -23,7 +25,8 @@ def main() -> None:
     rows = {name: read_records(path, LabelledProblem) for name, path in SPLITS.items()}
 
     # Imported late: params and data are read before torch takes its seconds to load.
-    from ouroboros.critic.train import Outputs, run_params, train_critic
+    from ouroboros.critic.report import run_params
+    from ouroboros.critic.train import Outputs, train_critic
 
     def start_run(training: str) -> CriticRun:
         return CriticRun(
@@ -40,9 +43,9 @@ def main() -> None:
     train_critic(
         params=params,
         curriculum=curriculum,
-        train=rows["train"],
+        train=with_made(rows["train"], rows["made"]),
         dev=rows["dev"],
-        outputs=Outputs(critic=CRITIC, metrics=METRICS, curve=CURVE),
+        outputs=Outputs(critic=CRITIC, phases=PHASES, metrics=METRICS, curve=CURVE),
         start_run=start_run,
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import dataclasses
+import functools
 import symtable
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ MODULE_NAMES = frozenset(
     {"__name__", "__file__", "__doc__", "__builtins__", "__spec__", "__loader__", "__package__"}
 )
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+MEMORY = 1 << 17
+"""Programs whose facts are remembered: further trainings and selectors ask for the same ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +109,11 @@ def facts(code: str, entry_point: str, visible_tests: Sequence[str] = ()) -> Sta
         entry_point: the name the tests call.
         visible_tests: assert statements; only how they call the entry point is looked at.
     """
+    return _remembered(code, entry_point, tuple(visible_tests))
+
+
+@functools.lru_cache(MEMORY)
+def _remembered(code: str, entry_point: str, visible_tests: tuple[str, ...]) -> StaticFacts:
     tree = parse(code)
     table = _symbols(code) if tree is not None else None
     if tree is None or table is None or _returns_outside_function(tree):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
 
-from ouroboros.critic.pairs import Pool, collapse, draw_groups
+from ouroboros.critic.pairs import FAULTS, Pool, collapse, draw_groups, fault, with_made
 from ouroboros.critic.params import CurriculumPhase
-from ouroboros.records import LabelledProblem
+from ouroboros.errors import InputError
+from ouroboros.records import LabelledProblem, Verdict
 from tests.critic.tiny_critics import attempt, labelled, problem
 
 BALANCED = CurriculumPhase(name="balanced", negatives="balanced")
@@ -110,3 +112,59 @@ def test_easy_failures_stay_in_a_hard_phase() -> None:
     phase = hard(hard_fraction=0.5, near_miss_fraction=0.0, hard_cap=1)
     groups = draw_groups(p, phase, count=400, size=2, seed="0", rewards=rewards)
     assert len({n for g in groups for n in g.rejected}) == 9
+
+
+def made_row(number: int, count: int, verdict: str = "wrong_answer") -> LabelledProblem:
+    attempts = []
+    for index in range(count):
+        one = attempt(number, 100 + index, f"def add(x):\n    return {index} - x\n", verdict)
+        candidate = dataclasses.replace(one.candidate, sampling="mutant")
+        attempts.append(dataclasses.replace(one, candidate=candidate))
+    return LabelledProblem(problem=problem(number), attempts=tuple(attempts))
+
+
+def test_made_failures_are_drawn_by_their_share() -> None:
+    rows = with_made([labelled(0, "pp" + "f" * 10)], [made_row(0, 10)])
+    p = collapse(rows)
+    assert sum(program.made for program in p.programs) == 10
+    for share in (0.0, 0.3, 1.0):
+        phase = CurriculumPhase(name="x", negatives="balanced", made_fraction=share)
+        groups = draw_groups(p, phase, count=300, size=4, seed="0")
+        drawn = [p.programs[n].made for group in groups for n in group.rejected]
+        assert sum(drawn) / len(drawn) == pytest.approx(share, abs=0.06)
+    # Where nothing else fails, made failures give a problem its comparisons.
+    p = collapse(with_made([labelled(0, "ppp")], [made_row(0, 3)]))
+    assert all(group.comparisons for group in draw_groups(p, BALANCED, count=5, size=4, seed="0"))
+
+
+def test_a_made_pass_stands_in_only_where_no_real_program_passes() -> None:
+    p = collapse(with_made([labelled(0, "pff")], [made_row(0, 3, "pass")]))
+    groups = draw_groups(p, BALANCED, count=20, size=4, seed="0")
+    assert {n for group in groups for n in group.chosen} == {0}
+    p = collapse(with_made([labelled(0, "fff")], [made_row(0, 3, "pass")]))
+    groups = draw_groups(p, BALANCED, count=20, size=4, seed="0")
+    assert all(p.programs[n].made for group in groups for n in group.chosen)
+    assert all(group.comparisons for group in groups)
+
+
+def test_made_programs_belong_to_train_problems() -> None:
+    with pytest.raises(InputError, match="tiny/7"):
+        with_made([labelled(0, "pf")], [made_row(7, 1)])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "error", "kind"),
+    [
+        ("pass", None, "pass"),
+        ("wrong_answer", None, "wrong_answer"),
+        ("syntax_error", "SyntaxError", "syntax_error"),
+        ("runtime_error", "NameError", "name_error"),
+        ("runtime_error", "TypeError", "type_error"),
+        ("runtime_error", "IndexError", "other_error"),
+        ("crashed", None, "other_error"),
+        ("timeout", None, "limit"),
+    ],
+)
+def test_verdicts_fall_into_kinds(verdict: str, error: str | None, kind: str) -> None:
+    found = Verdict(problem_id="a/1", sample_index=0, verdict=verdict, error_type=error)  # type: ignore[arg-type]
+    assert FAULTS[fault(found)] == kind

@@ -34,7 +34,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             train=[labelled(n, "ppffs") for n in range(4)],
             dev=[labelled(9, "pfs")],
             outputs=Outputs(
-                critic=folder / "critic", metrics=folder / "m.json", curve=folder / "c.csv"
+                critic=folder / "critic",
+                phases=folder / "phases",
+                metrics=folder / "m.json",
+                curve=folder / "c.csv",
             ),
         )
     return folder / "critic"

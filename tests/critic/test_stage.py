@@ -24,6 +24,7 @@ def make_project(folder: Path, **critic: Any) -> Path:
     """A folder with all the stage reads, and a tiny backbone."""
     splits = folder / "data" / "splits"
     write_records(splits / "train.jsonl", [labelled(n, "ppffn") for n in range(6)])
+    write_records(splits / "made.jsonl", [])
     write_records(splits / "dev.jsonl", [labelled(n, "ppffs") for n in range(10, 13)])
     (folder / "dvc.yaml").write_text("stages: {}\n")
     (folder / "params").mkdir()

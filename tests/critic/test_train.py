@@ -14,13 +14,19 @@ from transformers import pipeline
 
 from ouroboros import store
 from ouroboros.critic import train as training
+from ouroboros.critic.callbacks import Watcher
 from ouroboros.critic.dev import DevSet
 from ouroboros.critic.params import CriticParams, CurriculumPhase, LoraParams
-from ouroboros.critic.scoring import encoded_rewards, load_critic
-from ouroboros.critic.train import Outputs, Watcher, train_critic
+from ouroboros.critic.scoring import encoded_rewards, load_critic, read_phases
+from ouroboros.critic.train import Outputs, train_critic
 from ouroboros.errors import UserError
 from ouroboros.records import LabelledProblem
-from tests.critic.tiny_critics import labelled, make_tiny_bert, make_tiny_decoder
+from tests.critic.tiny_critics import (
+    labelled,
+    make_tiny_bert,
+    make_tiny_byte_encoder,
+    make_tiny_decoder,
+)
 from tests.support.tiny_models import make_tiny_qwen2
 
 TRAIN = [labelled(n, k) for n, k in enumerate(["ppff", "pfns", "ffff", "pppp", "pnnn", "ppsf"])]
@@ -39,6 +45,8 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "bert": make_tiny_bert(folder / "bert"),
         "qwen2": make_tiny_qwen2(folder / "qwen2"),
         "llama": make_tiny_decoder(folder / "llama", "llama"),
+        "roberta": make_tiny_byte_encoder(folder / "roberta", "roberta"),
+        "modernbert": make_tiny_byte_encoder(folder / "modernbert", "modernbert"),
     }
 
 
@@ -67,7 +75,12 @@ def run(
     dev: Sequence[LabelledProblem] = DEV,
     curriculum: tuple[CurriculumPhase, ...] = CURRICULUM,
 ) -> dict[str, Any]:
-    outputs = Outputs(critic=folder / "critic", metrics=folder / "m.json", curve=folder / "c.csv")
+    outputs = Outputs(
+        critic=folder / "critic",
+        phases=folder / "phases",
+        metrics=folder / "m.json",
+        curve=folder / "c.csv",
+    )
     return train_critic(params=params, curriculum=curriculum, train=train, dev=dev, outputs=outputs)
 
 
@@ -81,6 +94,18 @@ def run(
         ("qwen2", {}),
         ("qwen2", {"lora": LORA, "dtype": "bfloat16", "gradient_checkpointing": True}),
         ("llama", {"lora": LORA}),
+        ("roberta", {"max_length": 254}),
+        ("roberta", {"lora": LORA, "auxiliary_weight": 0.5}),
+        ("modernbert", {}),
+        ("modernbert", {"lora": LORA, "auxiliary_weight": 0.5}),
+        ("bert", {"auxiliary_weight": 0.5}),
+        ("qwen2", {"auxiliary_weight": 0.5}),
+        ("qwen2", {"lora": LORA, "auxiliary_weight": 0.5}),
+        ("bert", {"frozen_layers": "all"}),
+        ("qwen2", {"frozen_layers": "all", "auxiliary_weight": 0.5}),
+        ("llama", {"frozen_layers": "all"}),
+        ("roberta", {"frozen_layers": "all", "max_length": 254}),
+        ("modernbert", {"frozen_layers": "all", "auxiliary_weight": 0.5}),
     ],
 )
 def test_a_critic_trains_saves_reloads_and_scores_the_same(
@@ -112,6 +137,28 @@ def test_a_critic_trains_saves_reloads_and_scores_the_same(
     )
     ranked = sorted(scores, key=lambda s: s.reward)
     assert [s.p_pass for s in ranked] == sorted(s.p_pass for s in ranked)
+
+
+def test_every_phase_leaves_a_critic(backbones: dict[str, Path], tmp_path: Path) -> None:
+    metrics = run(params_of(backbones["bert"]), tmp_path)
+    critics, kept = read_phases(tmp_path / "phases", tmp_path / "critic")
+    assert list(critics) == ["balanced", "hard"]
+    assert kept == metrics["kept"]["phase"]
+    assert critics[kept] == tmp_path / "critic"
+    for name, path in critics.items():
+        critic = load_critic(path)
+        found = DevSet.of(DEV, critic.serialiser, 4).evaluate(
+            lambda items, critic=critic: encoded_rewards(
+                critic.model,
+                items,
+                pad_token_id=critic.serialiser.tokenizer.pad_token_id,
+                tokens_per_forward=64,
+            )
+        )
+        best = metrics["phases"][name]["best_dev_best_of_k"]
+        assert found["best_of_k"] == pytest.approx(best, abs=1e-5)
+    with pytest.raises(UserError, match="the train_critic stage writes it"):
+        read_phases(tmp_path / "critic", tmp_path / "critic")
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen2"])

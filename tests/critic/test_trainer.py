@@ -20,6 +20,7 @@ from tests.critic.tiny_critics import make_tiny_bert
 
 IDS = [[2, 40, 41, 3], [2, 42, 3], [2, 43, 44, 45, 3], [2, 46, 47, 3], [2, 48, 3]]
 PASSED = [True, False, True, False, False]
+FAULTS = [0, 1, 0, 3, 2]
 PHASE = CurriculumPhase(name="balanced", negatives="balanced")
 
 
@@ -28,9 +29,11 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_bert(tmp_path_factory.mktemp("backbone"))
 
 
-def model_of(backbone: Path) -> Any:
+def model_of(backbone: Path, outputs: int = 1) -> Any:
     torch.manual_seed(0)
-    return AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=1)
+    model = AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=outputs)
+    model.config.num_labels = 1  # as `backbone.build` leaves it
+    return model
 
 
 def trainer_of(
@@ -38,10 +41,14 @@ def trainer_of(
 ) -> CriticTrainer:
     settings = {"steps": 1, "learning_rate": 1e-3, "problems_per_step": len(groups), **params}
     return make_trainer(
-        model=model_of(backbone),
+        model=model_of(backbone, 8 if params.get("auxiliary_weight") else 1),
         tokenizer=AutoTokenizer.from_pretrained(backbone),
         collator=GroupCollator(
-            ids=IDS, passed=PASSED, pad_token_id=0, tokens_per_forward=tokens_per_forward
+            ids=IDS,
+            passed=PASSED,
+            faults=FAULTS,
+            pad_token_id=0,
+            tokens_per_forward=tokens_per_forward,
         ),
         groups=groups,
         params=CriticParams(backbone=str(backbone), **settings),
@@ -99,6 +106,28 @@ def test_the_loss_is_the_mean_over_problems(backbone: Path, tmp_path: Path) -> N
     pointwise = (mixed + softplus(r[4])) / 2
     trainer = trainer_of(backbone, tmp_path, groups, pairwise_weight=2.0, pointwise_weight=0.5)
     assert loss_of(trainer, groups) == pytest.approx(2 * pairwise + 0.5 * pointwise, abs=1e-5)
+
+
+def test_the_auxiliary_target_is_the_kind_of_verdict(backbone: Path, tmp_path: Path) -> None:
+    groups = [Group(chosen=(0,), rejected=(1, 3)), Group(chosen=(), rejected=(4,))]
+    trainer = trainer_of(backbone, tmp_path, groups, auxiliary_weight=0.25)
+    with torch.no_grad():
+        logits = [
+            trainer.model.eval()(input_ids=torch.tensor([ids])).logits[0].tolist() for ids in IDS
+        ]
+
+    def cross_entropy(number: int) -> float:
+        kinds = logits[number][1:]
+        return math.log(sum(map(math.exp, kinds))) - kinds[FAULTS[number]]
+
+    r = [row[0] for row in logits]
+    pairwise = sum(math.log1p(math.exp(r[n] - r[0])) for n in (1, 3)) / 2 / 2
+    signs = {0: -1, 1: 1, 3: 1, 4: 1}
+    point = {n: math.log1p(math.exp(sign * r[n])) for n, sign in signs.items()}
+    pointwise = (sum(point[n] for n in (0, 1, 3)) / 3 + point[4]) / 2
+    auxiliary = (sum(cross_entropy(n) for n in (0, 1, 3)) / 3 + cross_entropy(4)) / 2
+    expected = pairwise + 0.5 * pointwise + 0.25 * auxiliary
+    assert loss_of(trainer, groups) == pytest.approx(expected, abs=1e-5)
 
 
 def test_cutting_a_step_into_passes_does_not_change_the_loss(

@@ -82,6 +82,60 @@ def make_tiny_decoder(directory: Path, kind: str, seed: int = 0) -> Path:
     return directory
 
 
+def make_tiny_byte_encoder(directory: Path, kind: str, seed: int = 0) -> Path:
+    """A random two-layer `roberta` (as CodeBERT and UniXcoder) or `modernbert`, saved."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import (
+        AutoModel,
+        ModernBertConfig,
+        PreTrainedTokenizerFast,
+        RobertaConfig,
+    )
+
+    # As published: RoBERTa pads with number 1, which its positions count from.
+    signs = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "<mask>",
+        *sorted(pre_tokenizers.ByteLevel.alphabet()),
+    ]
+    inner = Tokenizer(models.BPE(vocab={sign: n for n, sign in enumerate(signs)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", cls_token="<s>",
+        sep_token="</s>", pad_token="<pad>", unk_token="<unk>", mask_token="<mask>",
+    )  # fmt: skip
+    tokenizer.save_pretrained(directory)
+    torch.manual_seed(seed)
+    shape = {
+        "vocab_size": len(signs),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+    }
+    if kind == "roberta":
+        config: RobertaConfig | ModernBertConfig = RobertaConfig(
+            **shape, max_position_embeddings=256, type_vocab_size=1
+        )
+    else:
+        config = ModernBertConfig(
+            **shape, max_position_embeddings=256, cls_token_id=0, sep_token_id=2
+        )
+    AutoModel.from_config(config).save_pretrained(directory)
+    return directory
+
+
 def problem(number: int) -> Problem:
     """Write a function that adds `number`."""
     return Problem(

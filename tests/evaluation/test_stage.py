@@ -41,6 +41,10 @@ def project(tmp_path, monkeypatch):
     write_records(tmp_path / "data/splits/near_duplicates.jsonl", [near])
     (tmp_path / "models/critic").mkdir(parents=True)
     (tmp_path / "models/critic/config.json").write_text("{}")
+    (tmp_path / "models/phases").mkdir()
+    (tmp_path / "models/phases/phases.json").write_text(
+        json.dumps({"kept": "balanced", "phases": ["balanced", "hard"]})
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -50,7 +54,7 @@ def evaluate_split(monkeypatch, split):
     rows = [row for seed in range(3) for row in make_rows(12, 4, seed=seed)]
 
     def load_critic(path):
-        score = critic_of_quality(rows, 2.0)
+        score = critic_of_quality(rows, 0.0 if path.name == "hard" else 2.0)
         return SimpleNamespace(score=lambda pairs, advance: score(pairs))
 
     monkeypatch.setattr(stage, "load_critic", load_critic)
@@ -65,6 +69,13 @@ def test_the_stage_writes_what_dvc_expects_and_says_which_critic_it_was(project,
     assert metrics["critic_digest"] == folder_digest(project / "models/critic")
     assert metrics["fitted_on_dev"]["logprob_weight"] >= 0
     assert "critic_and_logprob" in metrics["selectors"]
+    kept, other = metrics["phases"]["balanced"], metrics["phases"]["hard"]
+    assert kept["kept"]
+    assert kept["pass_rate"] == metrics["headline"]["critic"]
+    assert not other["kept"]
+    assert other["minus_kept"]["difference"] == pytest.approx(
+        other["pass_rate"] - kept["pass_rate"], abs=1e-3
+    )
     assert metrics["subsets"]["without_near_duplicates"]["problems"] == 11
     assert (project / "plots/test/best_of_k.csv").is_file()
     assert (project / "data/tables/test.csv").is_file()
@@ -96,6 +107,8 @@ def test_the_summary_is_written_printed_and_logged_once_to_the_critics_run(
     assert run.data.metrics["test/headline.critic"] == rate
     assert len(client.get_metric_history(run.info.run_id, "test/headline.critic")) == 1
     (folder,) = client.list_artifacts(run.info.run_id)
+    assert "  critic after each phase: balanced " in text
+    assert run.data.metrics["test/phases.hard.pass_rate"] >= 0
     names = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, folder.path)}
     assert {"test_best_of_k.png", "transfer_rewards.png", "test.csv"} <= names
 
@@ -105,6 +118,16 @@ def test_a_missing_split_and_a_missing_critic_are_named(project, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["evaluate.py", "test"])
     shutil.rmtree(project / "models/critic")
     with pytest.raises(UserError, match="no critic here"):
+        stage.main()
+    shutil.rmtree(project / "models/phases")
+    rows = make_rows(12, 4, seed=1)
+    score = critic_of_quality([*rows, *make_rows(12, 4, seed=0)], 2.0)
+    monkeypatch.setattr(
+        stage,
+        "load_critic",
+        lambda path: SimpleNamespace(score=lambda pairs, advance: score(pairs)),
+    )
+    with pytest.raises(UserError, match=r"phases.json: cannot be read"):
         stage.main()
     (project / "data/splits/test.jsonl").unlink()
     with pytest.raises(UserError, match=r"test.jsonl: no such file"):

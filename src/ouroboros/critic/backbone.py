@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
+from ouroboros.critic.pairs import FAULTS
 from ouroboros.critic.params import CriticParams
 from ouroboros.critic.scoring import head_names, keep_head_in_float32, quiet
 from ouroboros.critic.serialise import MARKERS, needs_markers
@@ -119,9 +120,10 @@ def build(
     Raises:
         UserError: the backbone cannot be loaded or its architecture has no classification model.
     """
+    outputs = 1 + (len(FAULTS) if params.auxiliary_weight else 0)
     weights_in_half = params.lora is not None and params.dtype == "bfloat16"
     options = {
-        "num_labels": 1,
+        "num_labels": outputs,
         # Full fine-tuning keeps float32 weights and computes in bfloat16; a base that is frozen
         # can be stored in it.
         "dtype": torch.bfloat16 if weights_in_half else torch.float32,
@@ -138,6 +140,7 @@ def build(
                 f"critic.backbone: {params.backbone!r} cannot be loaded as a "
                 f"sequence-classification model: {error}"
             ) from error
+    model.config.num_labels = 1  # the reward; what else there is ends with training (`save`)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     if hasattr(model.config, "use_cache"):
         model.config.use_cache = False  # nothing is generated
@@ -145,7 +148,7 @@ def build(
         _add_markers(model, tokenizer)
     if params.lora is not None:
         model = _with_adapters(model, params, tokenizer, markers, checkpoint)
-    if params.frozen_layers:
+    if isinstance(params.frozen_layers, int) and params.frozen_layers:
         _freeze(model, params.frozen_layers, params)
     if params.dtype == "bfloat16":
         keep_head_in_float32(model)
@@ -204,14 +207,26 @@ def _freeze(model: Any, layers: int, params: CriticParams) -> None:
         layer.requires_grad_(False)
 
 
+def _keep_reward_alone(model: Any) -> None:
+    """Cut the last layer of the head to its first output."""
+    modules = [m for name in head_names(model) for m in getattr(model, name).modules()]
+    last = [module for module in modules if isinstance(module, torch.nn.Linear)][-1]
+    last.out_features = 1
+    last.weight = torch.nn.Parameter(last.weight.detach()[:1].clone())
+    if last.bias is not None:
+        last.bias = torch.nn.Parameter(last.bias.detach()[:1].clone())
+    model.num_labels = 1
+
+
 def save(model: Any, tokenizer: Any, directory: Path, *, name: str, facts: dict[str, Any]) -> None:
-    """Write a plain transformers directory; adapters are merged into the weights.
+    """Write a plain transformers directory: adapters merged, the reward as its only output.
 
     Args:
         name: what the backbone is called, in place of the path it was loaded from.
         facts: stored as `ouroboros` in config.json.
     """
     merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    _keep_reward_alone(merged)
     merged.config.ouroboros = facts
     merged.config.name_or_path = name
     merged.eval()

@@ -32,21 +32,36 @@ class DevSet:
     k: int
 
     @classmethod
-    def of(cls, rows: Sequence[LabelledProblem], serialiser: Serialiser, k: int) -> DevSet:
-        """Encode the samples of the rows that have any."""
-        rows = [row for row in rows if row.samples]
+    def of(
+        cls,
+        rows: Sequence[LabelledProblem],
+        serialiser: Serialiser,
+        k: int,
+        limit: int | None = None,
+    ) -> DevSet:
+        """Encode the samples, at most the first `limit`, of the rows that have any."""
+        samples = [row.samples[:limit] for row in rows if row.samples]
+        problems = [row.problem for row in rows if row.samples]
         flat = serialiser.encode(
-            [(row.problem, a.candidate.code) for row in rows for a in row.samples]
+            [
+                (problem, attempt.candidate.code)
+                for problem, attempts in zip(problems, samples, strict=True)
+                for attempt in attempts
+            ]
         )
         encoded, start = [], 0
-        for row in rows:
-            encoded.append(tuple(flat[start : start + len(row.samples)]))
-            start += len(row.samples)
+        for attempts in samples:
+            encoded.append(tuple(flat[start : start + len(attempts)]))
+            start += len(attempts)
         return cls(
             encoded=tuple(encoded),
-            passed=tuple(tuple(a.verdict.passed for a in row.samples) for row in rows),
+            passed=tuple(tuple(a.verdict.passed for a in attempts) for attempts in samples),
             k=k,
         )
+
+    def items(self) -> list[Encoded]:
+        """All samples' inputs."""
+        return [item for items in self.encoded for item in items]
 
     def references(self) -> dict[str, float]:
         """What a selector on these problems lies between: random choice, and the oracle at k."""
@@ -98,7 +113,7 @@ class DevSet:
 
     def counts(self) -> dict[str, int]:
         """How many problems and samples there are, and how many were cut to fit."""
-        flat = [item for items in self.encoded for item in items]
+        flat = self.items()
         return {
             "dev_problems": len(self.passed),
             "dev_problems_with_both": sum(len(set(passed)) == 2 for passed in self.passed),

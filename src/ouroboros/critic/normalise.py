@@ -8,14 +8,18 @@ change what a call returns, and every name a caller can see (functions, paramete
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 
 from ouroboros.static_analysis import parse
 
 TEST_RUNNERS = ("doctest.testmod", "unittest.main")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+MEMORY = 1 << 17
+"""Programs remembered: collapsing, encoding and further trainings ask for the same ones."""
 
 
+@functools.lru_cache(MEMORY)
 def readable(code: str) -> str:
     """The program as the critic reads it: one layout, no comments, docstrings or demonstrations.
 
@@ -36,6 +40,7 @@ def readable(code: str) -> str:
         return _trimmed(code)
 
 
+@functools.lru_cache(MEMORY)
 def identity(code: str) -> str:
     """A text equal for programs that differ only in what this module collapses.
 

@@ -8,13 +8,31 @@ through the pointwise term alone.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ouroboros.critic.normalise import identity
 from ouroboros.critic.params import CurriculumPhase
-from ouroboros.records import LabelledProblem
+from ouroboros.errors import InputError
+from ouroboros.records import LabelledProblem, Verdict
+
+REAL = ("greedy", "sample")
+"""How programs came about that a generator wrote; the others were made to learn from."""
+FAULTS = (
+    "pass",
+    "wrong_answer",
+    "syntax_error",
+    "name_error",
+    "type_error",
+    "other_error",
+    "limit",
+)
+"""The kinds of verdict the auxiliary target tells apart."""
+_NAME_ERRORS = frozenset(
+    {"NameError", "UnboundLocalError", "AttributeError", "ImportError", "ModuleNotFoundError"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +44,9 @@ class Program:
         problem: its problem's place in the list of rows.
         code: the first of the programs it stands for.
         passed: the verdict.
+        fault: the kind of its verdict, a place in `FAULTS`.
         near_miss: it failed, but passed at least one test.
+        made: it was made to learn from (a mutant, say), not drawn from a generator.
         copies: how many attempts it stands for.
     """
 
@@ -34,7 +54,9 @@ class Program:
     problem: int
     code: str
     passed: bool
+    fault: int
     near_miss: bool
+    made: bool
     copies: int
 
 
@@ -76,6 +98,42 @@ class Group:
         return len(self.chosen) * len(self.rejected)
 
 
+def fault(verdict: Verdict) -> int:
+    """The place in `FAULTS` of a verdict's kind."""
+    if verdict.verdict in ("pass", "wrong_answer", "syntax_error"):
+        kind: str = verdict.verdict
+    elif verdict.verdict in ("timeout", "memory_limit", "output_limit"):
+        kind = "limit"
+    elif verdict.error_type in _NAME_ERRORS:
+        kind = "name_error"
+    elif verdict.error_type == "TypeError":
+        kind = "type_error"
+    else:
+        kind = "other_error"
+    return FAULTS.index(kind)
+
+
+def with_made(
+    rows: Sequence[LabelledProblem], made: Sequence[LabelledProblem]
+) -> list[LabelledProblem]:
+    """The train rows with the made programs of their problems behind the real ones.
+
+    Raises:
+        InputError: made programs of a problem that is not among the rows.
+    """
+    extra = {row.problem_id: row.attempts for row in made}
+    joined = [
+        dataclasses.replace(row, attempts=(*row.attempts, *extra.pop(row.problem_id, ())))
+        for row in rows
+    ]
+    if extra:
+        raise InputError(
+            f"made programs of {min(extra)!r}, which is no train problem",
+            hint="run the make_negatives stage on this split",
+        )
+    return joined
+
+
 def collapse(rows: Sequence[LabelledProblem]) -> Pool:
     """The distinct programs of each problem (see `normalise.identity`), in order."""
     programs: list[Program] = []
@@ -100,7 +158,11 @@ def collapse(rows: Sequence[LabelledProblem]) -> Pool:
                     problem=row,
                     code=labelled.attempts[places[0]].candidate.code,
                     passed=first.passed,
+                    fault=fault(first),
                     near_miss=not first.passed and "pass" in first.tests,
+                    made=all(
+                        labelled.attempts[place].candidate.sampling not in REAL for place in places
+                    ),
                     copies=len(places),
                 )
             )
@@ -153,6 +215,9 @@ def _group(
     members = [pool.programs[number] for number in pool.by_problem[row]]
     passes = [program.number for program in members if program.passed]
     failures = [program for program in members if not program.passed]
+    real = [program.number for program in members if program.passed and not program.made]
+    # A mutant that passes is mostly its parent again: it stands in only where nothing else does.
+    passes = real or passes
     chosen_count = min(len(passes), max(size // 2, size - len(failures)))
     rejected_count = min(len(failures), size - chosen_count)
     chosen = draw.sample(passes, chosen_count)
@@ -167,28 +232,29 @@ def _negatives(
     draw: random.Random,
     rewards: Sequence[float] | None,
 ) -> list[int]:
-    numbers = [program.number for program in failures]
-    if phase.negatives == "balanced" or count == 0:
-        return draw.sample(numbers, count)
-    if rewards is None:
-        raise ValueError("a hard phase needs the current critic's rewards")
-    ranked = sorted(numbers, key=lambda number: (-rewards[number], number))
-    pools = (
-        ranked[: phase.hard_cap],
-        [program.number for program in failures if program.near_miss],
-        numbers,
-    )
-    weights = (
-        phase.hard_fraction,
-        phase.near_miss_fraction,
-        1 - phase.hard_fraction - phase.near_miss_fraction,
-    )
+    made = [program.number for program in failures if program.made]
+    real = [program for program in failures if not program.made]
+    numbers = [program.number for program in real]
+    made_share = phase.made_fraction if made else 0.0
+    pools, weights = [made], [made_share]
+    if phase.negatives == "hard":
+        if rewards is None:
+            raise ValueError("a hard phase needs the current critic's rewards")
+        ranked = sorted(numbers, key=lambda number: (-rewards[number], number))
+        near = [program.number for program in real if program.near_miss]
+        pools += [ranked[: phase.hard_cap], near, numbers]
+        shares = [phase.hard_fraction, phase.near_miss_fraction]
+        weights += [(1 - made_share) * share for share in (*shares, 1 - sum(shares))]
+    else:
+        pools.append(numbers)
+        weights.append(1 - made_share)
     # The kind of each place is drawn, so that the shares hold over groups of any size.
     taken: list[int] = []
     for _ in range(count):
-        kind = draw.choices(range(3), weights=weights)[0]
-        options = [n for n in pools[kind] if n not in taken] or [
-            n for n in numbers if n not in taken
-        ]
-        taken.append(draw.choice(options))
+        kind = draw.choices(range(len(pools)), weights=weights)[0]
+        for options in (pools[kind], numbers, made):
+            left = [number for number in options if number not in taken]
+            if left:
+                taken.append(draw.choice(left))
+                break
     return taken

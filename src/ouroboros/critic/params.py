@@ -38,6 +38,9 @@ class CriticParams:
         pointwise_weight: weight of the pass/fail cross-entropy beside the pairwise loss, whose
             weight is 1. 0 trains on pairs alone.
         pairwise_weight: weight of the pairwise loss. 0 trains on pass/fail alone.
+        auxiliary_weight: weight of a second question put to the same states, which kind of verdict
+            a program gets (`pairs.FAULTS`), as fault-aware rankers do (CodeRanker, arXiv
+            2206.03865). Its outputs are thrown away when the critic is saved. 0 leaves it out.
         code: what is read of a program: "normalised" (formatting, comments, docstrings and
             top-level demonstration calls removed) or "source" (as it is).
         static_facts: whether facts known without running are written into the text.
@@ -59,10 +62,13 @@ class CriticParams:
         problems_per_step: problems in one step; each gives one group of programs.
         programs_per_problem: most programs of one problem in one step, passes and failures.
         evaluations_per_phase: how often a phase is evaluated on dev, and a checkpoint kept.
+        dev_samples: a checkpoint is chosen, and p_pass calibrated, on at most so many samples of
+            each dev problem, from the first; null takes all.
         learning_rate: peak; it falls linearly to zero within each phase.
         lora: adapters; null trains every weight.
-        frozen_layers: how many of the backbone's lower layers (and, if any, its embeddings except
-            markers) keep their weights. 0 trains all.
+        frozen_layers: how many of the backbone's lower layers keep their weights. 0 trains all.
+            "all" trains the head alone, on states computed once (`states`): seconds for what takes
+            minutes.
         gradient_checkpointing: recompute activations, for memory.
         tokens_per_forward: padded tokens encoded at once; a step with more is cut into several
             passes, which does not change its loss.
@@ -72,6 +78,7 @@ class CriticParams:
     seed: int = 0
     pointwise_weight: float = 0.5
     pairwise_weight: float = 1.0
+    auxiliary_weight: float = 0.0
     code: Literal["normalised", "source"] = "normalised"
     static_facts: bool = True
     markers: Literal["auto", "always", "never"] = "auto"
@@ -88,9 +95,10 @@ class CriticParams:
     problems_per_step: int = 8
     programs_per_problem: int = 4
     evaluations_per_phase: int = 3
+    dev_samples: int | None = None
     learning_rate: float
     lora: LoraParams | None = None
-    frozen_layers: int = 0
+    frozen_layers: int | Literal["all"] = 0
     gradient_checkpointing: bool = False
     tokens_per_forward: int = 4096
     threads: int = 2
@@ -105,15 +113,22 @@ class CriticParams:
             "selection_k": 1,
             "tokens_per_forward": 1,
             "threads": 1,
-            "frozen_layers": 0,
             "seed": 0,
         }.items():
             value = getattr(self, name)
             require(value >= low, f"{name} must be at least {low}, found {value}")
         require(
+            self.dev_samples is None or self.dev_samples >= 2,
+            f"dev_samples must be null or at least 2, found {self.dev_samples}",
+        )
+        require(
+            self.frozen_layers == "all" or self.frozen_layers >= 0,
+            f"frozen_layers must be all, or at least 0, found {self.frozen_layers}",
+        )
+        require(
             self.learning_rate > 0, f"learning_rate must be above 0, found {self.learning_rate}"
         )
-        for name in ("pointwise_weight", "pairwise_weight", "weight_decay"):
+        for name in ("pointwise_weight", "pairwise_weight", "auxiliary_weight", "weight_decay"):
             value = getattr(self, name)
             require(value >= 0, f"{name} must not be negative, found {value}")
         require(
@@ -138,8 +153,10 @@ class CurriculumPhase:
         name: shown in metrics and plots; letters, digits, - and _.
         negatives: how failures are drawn: "balanced" takes them at random; "hard" mines them with
             the critic as it stands when the phase begins.
-        hard_fraction: of the failures in a hard phase, the share drawn among those the critic
-            scores highest.
+        made_fraction: of the failures, the share drawn among made ones (mutants, programs under a
+            wrong prompt), where there are any; the other shares below are of what remains.
+        hard_fraction: of the real failures in a hard phase, the share drawn among those the
+            critic scores highest.
         near_miss_fraction: the share drawn among failures that pass at least one test. What hard
             and near-miss leave is drawn at random (easy failures, so that what was learnt stays).
         hard_cap: per problem, how many of the highest-scored failures count as hard.
@@ -149,6 +166,7 @@ class CurriculumPhase:
 
     name: str
     negatives: Literal["balanced", "hard"]
+    made_fraction: float = 0.5
     hard_fraction: float = 0.5
     near_miss_fraction: float = 0.25
     hard_cap: int = 8
@@ -160,7 +178,7 @@ class CurriculumPhase:
             re.fullmatch(r"[A-Za-z0-9_-]+", self.name) is not None,
             f"name must be letters, digits, - and _, found {self.name!r}",
         )
-        for name in ("hard_fraction", "near_miss_fraction"):
+        for name in ("made_fraction", "hard_fraction", "near_miss_fraction"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} must be in [0, 1], found {value}")
         require(

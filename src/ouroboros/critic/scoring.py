@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from ouroboros.records import Problem
 
 FORMAT = 1
 """Of the `ouroboros` entry in a critic's config.json."""
+PHASES = "phases.json"
+"""In the folder of the phases: their names in order, and the one the critic is of."""
 DECIMALS = 5
 """Rewards are rounded here: below it, float32 sums depend on what shares a batch."""
 
@@ -45,7 +48,7 @@ def encoded_rewards(
     Equal inputs are run once; batches hold inputs of about one length, padded to the longest.
 
     Args:
-        model: a sequence-classification model with one label, on its device.
+        model: a sequence-classification model, on its device; its first output is the reward.
         tokens_per_forward: most padded tokens in a batch.
         advance: told how many inputs each batch finished, copies included.
     """
@@ -57,21 +60,36 @@ def encoded_rewards(
     training = model.training
     model.eval()
     with torch.inference_mode():
-        start = 0
-        while start < len(order):
-            stop = start + 1
-            while stop < len(order) and len(order[stop]) * (stop + 1 - start) <= tokens_per_forward:
-                stop += 1
-            batch = order[start:stop]
-            input_ids, mask = pad(batch, pad_token_id, next(model.parameters()).device)
-            logits = model(input_ids=input_ids, attention_mask=mask).logits
-            rewards = logits.squeeze(-1).double().cpu().tolist()
+        place = next(model.parameters()).device
+        for batch, inputs in batches(order, pad_token_id, tokens_per_forward, place):
+            # In training there may be further outputs (`CriticParams.auxiliary_weight`).
+            rewards = model(**inputs).logits[:, 0].double().cpu().tolist()
             found.update(zip(batch, (round(r, DECIMALS) for r in rewards), strict=True))
             if advance is not None:
                 advance(sum(copies[ids] for ids in batch))
-            start = stop
     model.train(training)
     return [found[item.ids] for item in encoded]
+
+
+def batches(
+    rows: Sequence[tuple[int, ...]],
+    pad_token_id: int,
+    tokens_per_forward: int,
+    place: torch.device | None = None,
+) -> Iterator[tuple[Sequence[tuple[int, ...]], dict[str, torch.Tensor]]]:
+    """Cut inputs, sorted by length, into batches of at most so many padded tokens (at least one).
+
+    Yields:
+        the batch's rows, and the model's keyword arguments for them.
+    """
+    start = 0
+    while start < len(rows):
+        stop = start + 1
+        while stop < len(rows) and len(rows[stop]) * (stop + 1 - start) <= tokens_per_forward:
+            stop += 1
+        input_ids, mask = pad(rows[start:stop], pad_token_id, place)
+        yield rows[start:stop], {"input_ids": input_ids, "attention_mask": mask}
+        start = stop
 
 
 def pad(
@@ -178,6 +196,26 @@ class Critic:
             Score(reward=reward, p_pass=round(float(p), DECIMALS + 1))
             for reward, p in zip(rewards, probabilities, strict=True)
         ]
+
+
+def read_phases(folder: Path, critic: Path) -> tuple[dict[str, Path], str]:
+    """The critic of each phase of a training, in order, and the name of the kept one.
+
+    Args:
+        folder: what the train_critic stage wrote beside the critic.
+        critic: the critic, which is the kept phase's.
+
+    Raises:
+        UserError: the folder has no list of phases.
+    """
+    try:
+        listed = json.loads((folder / PHASES).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder / PHASES}: cannot be read: {error}\n  the train_critic stage writes it"
+        ) from error
+    kept = listed["kept"]
+    return {name: critic if name == kept else folder / name for name in listed["phases"]}, kept
 
 
 def load_critic(path: Path) -> Critic:

@@ -90,7 +90,7 @@ class Serialiser:
         return [
             Encoded(ids=tuple(ids), prompt_cut=False, code_cut=False)
             if len(ids) <= self.max_length
-            else self._cut(*part)
+            else self._cut(*part, ids)
             for part, ids in zip(parts, batch, strict=True)
         ]
 
@@ -125,19 +125,21 @@ class Serialiser:
         checks = f"\nStatic checks: {line}." if line else ""
         return f"{prompt}\n```python\n{program}\n```{checks}\nPasses:"
 
-    def _length(self, text: str) -> int:
-        return len(self.tokenizer(text, verbose=False)["input_ids"])
+    def _ids(self, prompt: str, program: str, line: str) -> list[int]:
+        ids: list[int] = self.tokenizer(self._join(prompt, program, line), verbose=False)[
+            "input_ids"
+        ]
+        return ids
 
-    def _cut(self, prompt: str, program: str, line: str) -> Encoded:
-        over = self._length(self._join(prompt, program, line)) - self.max_length
-        while over > 0 and prompt:
-            prompt = self._shorten(prompt, over)
-            over = self._length(self._join(prompt, program, line)) - self.max_length
-        code_cut = over > 0
-        while over > 0 and program:
-            program = self._shorten(program, over)
-            over = self._length(self._join(prompt, program, line)) - self.max_length
-        ids = self.tokenizer(self._join(prompt, program, line), verbose=False)["input_ids"]
+    def _cut(self, prompt: str, program: str, line: str, ids: Sequence[int]) -> Encoded:
+        """The text without the end of its prompt, then of its program; `ids` are all of it."""
+        while len(ids) > self.max_length and prompt:
+            prompt = self._shorten(prompt, len(ids) - self.max_length)
+            ids = self._ids(prompt, program, line)
+        code_cut = len(ids) > self.max_length
+        while len(ids) > self.max_length and program:
+            program = self._shorten(program, len(ids) - self.max_length)
+            ids = self._ids(prompt, program, line)
         # Only a line of facts longer than max_length itself can still be too long.
         return Encoded(ids=tuple(ids[: self.max_length]), prompt_cut=True, code_cut=code_cut)
 

@@ -11,17 +11,17 @@ import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
-
 from ouroboros import store
 from ouroboros.critic import backbone as backbones
 from ouroboros.critic.backbone import Backbone
+from ouroboros.critic.callbacks import Checkpoints, Watcher
 from ouroboros.critic.dev import DevSet
+from ouroboros.critic.learners import HeadAlone, Learner, WholeModel
 from ouroboros.critic.pairs import collapse, draw_groups
 from ouroboros.critic.params import (
     CriticParams,
@@ -29,16 +29,17 @@ from ouroboros.critic.params import (
     check_curriculum,
     steps_of_phases,
 )
+from ouroboros.critic.report import curve, dev_metrics, final_metrics, phase_report, rounded
 from ouroboros.critic.scoring import (
     FORMAT,
+    PHASES,
     device,
-    encoded_rewards,
     load_critic,
     quiet,
     set_deterministic,
 )
-from ouroboros.critic.serialise import Encoded, Serialiser
-from ouroboros.critic.trainer import Checkpoints, GroupCollator, make_trainer
+from ouroboros.critic.serialise import Serialiser
+from ouroboros.critic.trainer import GroupCollator, make_trainer
 from ouroboros.errors import UserError
 from ouroboros.jsonl import write_json, write_lines
 from ouroboros.progress import Progress
@@ -46,15 +47,20 @@ from ouroboros.records import LabelledProblem, to_dict
 from ouroboros.tracking import CriticRun
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
-CURVE_POINTS = 40
-"""Rows per phase in the training curve: each the mean of the steps since the last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outputs:
-    """The stage's output paths."""
+    """The stage's output paths.
+
+    Attributes:
+        critic: a folder, the critic.
+        phases: a folder with the critics of the phases that were not kept, and `PHASES` naming all.
+        metrics, curve: JSON and CSV.
+    """
 
     critic: Path
+    phases: Path
     metrics: Path
     curve: Path
 
@@ -123,7 +129,7 @@ def train_critic(
         if run is not None:
             run.finish(
                 critic=store.folder_digest(outputs.critic),
-                metrics=_final_metrics(metrics),
+                metrics=final_metrics(metrics),
                 artifacts=[outputs.metrics, outputs.curve],
             )
     shutil.rmtree(work)
@@ -152,34 +158,6 @@ def training_digest(
             "device": device().type,
         }
     )
-
-
-def run_params(params: CriticParams, curriculum: tuple[CurriculumPhase, ...]) -> dict[str, object]:
-    """The params worth a column when critics are compared."""
-    names = (
-        "backbone", "code", "dtype", "learning_rate", "markers", "max_length", "pairwise_weight",
-        "pointwise_weight", "problems_per_step", "programs_per_problem", "seed", "static_facts",
-        "steps", "threads",
-    )  # fmt: skip
-    chosen: dict[str, object] = {name: getattr(params, name) for name in names}
-    chosen["lora_rank"] = params.lora.rank if params.lora is not None else "none"
-    chosen["curriculum"] = " ".join(f"{phase.name}:{phase.negatives}" for phase in curriculum)
-    return chosen
-
-
-def _final_metrics(metrics: dict[str, Any]) -> dict[str, float]:
-    """The written metrics as flat MLflow names: training/kept/dev_best_of_k, ..."""
-    flat: dict[str, float] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                walk(f"{prefix}/{key}", item)
-        elif not isinstance(value, str):
-            flat[prefix] = float(value)
-
-    walk("training", metrics)
-    return flat
 
 
 class _Training:
@@ -211,8 +189,14 @@ class _Training:
         self._encoded = serialiser.encode(
             [(train[program.problem].problem, program.code) for program in self._pool.programs]
         )
-        self._dev = DevSet.of(dev, serialiser, params.selection_k)
+        self._dev = DevSet.of(dev, serialiser, params.selection_k, params.dev_samples)
         self._check_lengths()
+        parts = (backbone, params, self._tokenizer, self._markers)
+        self._learner: Learner = (
+            WholeModel(*parts)
+            if params.frozen_layers != "all"
+            else HeadAlone(*parts, train=self._encoded, others=self._dev.items())
+        )
 
     def run(self, outputs: Outputs, run: CriticRun | None) -> dict[str, Any]:
         """Train every phase (those not finished by an earlier run), then write the outputs."""
@@ -227,9 +211,10 @@ class _Training:
                 kept = result
         assert kept is not None
         figures = self._save(self._checkpoint(kept), outputs.critic)
+        self._save_others(phases, kept, outputs.phases)
         metrics = {
             "baseline": baseline,
-            "phases": {result["name"]: _report(result) for result in phases},
+            "phases": {result["name"]: phase_report(result) for result in phases},
             "kept": {
                 "phase": kept["name"],
                 "step": kept["first_step"] + kept["best"]["step"],
@@ -239,9 +224,9 @@ class _Training:
             "calibration": figures,
             "data": self._counts(),
         }
-        metrics = _rounded(metrics)
+        metrics = rounded(metrics)
         write_json(outputs.metrics, metrics)
-        write_lines(outputs.curve, _curve(phases, baseline))
+        write_lines(outputs.curve, curve(phases, baseline))
         return metrics
 
     def _phase(
@@ -255,12 +240,12 @@ class _Training:
             result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
             self._log_dev(first_step, result["history"])
             return result
-        model = self._model(self._checkpoint(kept) if kept is not None else None)
+        model = self._learner.model(self._checkpoint(kept) if kept is not None else None)
         rewards = None
         if phase.negatives == "hard":
             rewards = self._stored(
                 f"phase-{index}/mined.json",
-                lambda: self._rewards(model, self._encoded, f"{phase.name}: mine negatives"),
+                lambda: self._mine(model, phase.name),
             )
         groups = draw_groups(
             self._pool,
@@ -281,8 +266,10 @@ class _Training:
                 collator=GroupCollator(
                     ids=[item.ids for item in self._encoded],
                     passed=[program.passed for program in self._pool.programs],
+                    faults=[program.fault for program in self._pool.programs],
                     pad_token_id=self._tokenizer.pad_token_id,
                     tokens_per_forward=self._params.tokens_per_forward,
+                    states=self._learner.states,
                 ),
                 groups=groups,
                 params=self._params,
@@ -321,31 +308,12 @@ class _Training:
     def _checkpoint(self, result: dict[str, Any]) -> Path:
         return self._work / f"phase-{result['index']}" / f"checkpoint-{result['best']['step']}"
 
-    def _model(self, checkpoint: Path | None) -> Any:
-        model = backbones.build(
-            self._backbone, self._params, self._tokenizer, self._markers, checkpoint
-        )
-        return model.to(device())
-
-    def _rewards(
-        self, model: Any, items: Sequence[Encoded], label: str | None = None
-    ) -> list[float]:
-        def score(advance: Callable[[int], None] | None) -> list[float]:
-            return encoded_rewards(
-                model,
-                items,
-                pad_token_id=self._tokenizer.pad_token_id,
-                tokens_per_forward=self._params.tokens_per_forward,
-                advance=advance,
-            )
-
-        if label is None:
-            return score(None)
-        with Progress(len(items), label, "programs") as progress:
-            return score(progress.advance)
+    def _mine(self, model: Any, phase: str) -> list[float]:
+        with Progress(len(self._encoded), f"{phase}: mine negatives", "programs") as progress:
+            return self._learner.rewards(model, self._encoded, progress.advance)
 
     def _evaluate(self, model: Any) -> dict[str, float]:
-        return self._dev.evaluate(lambda items: self._rewards(model, items))
+        return self._dev.evaluate(lambda items: self._learner.rewards(model, items))
 
     def _evaluate_checkpoint(self, model: Any) -> dict[str, float]:
         # Before the checkpoint counts as whole: a run resumed from it logs later steps alone.
@@ -357,11 +325,11 @@ class _Training:
         """Log the evaluations of an earlier run, which may have been killed before it did."""
         if self._run is not None:
             for figures in history:
-                self._run.log(first_step + int(figures["step"]), _dev_metrics(figures))
+                self._run.log(first_step + int(figures["step"]), dev_metrics(figures))
 
     def _baseline(self) -> dict[str, float]:
         """Dev figures without training: random choice, the oracle, and the new, random head."""
-        untrained = self._evaluate(self._model(None))
+        untrained = self._evaluate(self._learner.model(None))
         return {
             "dev_random": self._dev.references()["random"],
             "dev_oracle_at_k": self._dev.references()["oracle_at_k"],
@@ -384,12 +352,25 @@ class _Training:
             "train_attempts": self._pool.attempts,
             "train_contradictory_attempts": self._pool.contradictory,
             "train_programs": len(programs),
+            "train_made_programs": sum(program.made for program in programs),
             "train_passing_programs": sum(program.passed for program in programs),
             "train_prompts_cut": sum(item.prompt_cut for item in self._encoded),
             "train_programs_cut": sum(item.code_cut for item in self._encoded),
             "train_longest_tokens": max(len(item.ids) for item in self._encoded),
             **self._dev.counts(),
         }
+
+    def _save_others(
+        self, phases: Sequence[dict[str, Any]], kept: dict[str, Any], target: Path
+    ) -> None:
+        """Write what the phases that were not kept ended with, so that they can be judged too."""
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for result in phases:
+            if result is not kept:
+                self._save(self._checkpoint(result), target / result["name"])
+        names = [result["name"] for result in phases]
+        write_json(target / PHASES, {"kept": kept["name"], "phases": names})
 
     def _save(self, checkpoint: Path, target: Path) -> dict[str, Any]:
         """Write the critic; returns the figures of its calibration."""
@@ -407,11 +388,17 @@ class _Training:
             "threads": self._params.threads,
         }
         backbones.save(
-            self._model(checkpoint), self._tokenizer, draft, name=self._params.backbone, facts=facts
+            self._learner.whole(self._learner.model(checkpoint)),
+            self._tokenizer,
+            draft,
+            name=self._params.backbone,
+            facts=facts,
         )
         # Calibrated as it will be used: merging adapters and storing in bfloat16 shift rewards.
         model = load_critic(draft).model
-        scaling, figures = self._dev.calibrate(lambda items: self._rewards(model, items))
+        scaling, figures = self._dev.calibrate(
+            lambda items: self._learner.saved_rewards(model, items)
+        )
         config = json.loads((draft / "config.json").read_text(encoding="utf-8"))
         config["ouroboros"] |= asdict(scaling)
         write_json(draft / "config.json", config)
@@ -419,93 +406,6 @@ class _Training:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(draft, target)
         return figures
-
-
-class Watcher(TrainerCallback):
-    """Tells the user and the MLflow run how training goes."""
-
-    def __init__(
-        self,
-        progress: Progress,
-        checkpoints: Checkpoints,
-        first_step: int,
-        run: CriticRun | None,
-    ) -> None:
-        self._progress, self._checkpoints = progress, checkpoints
-        self._first_step, self._run = first_step, run
-
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """A step is done; called by the trainer."""
-        entry = kwargs["logs"]
-        if "loss" not in entry:
-            return  # the summary at the end of training
-        self._progress.advance(note=f"loss {entry['loss']:.3f}")
-        names = ("loss", "pairwise_loss", "pointwise_loss", "pair_accuracy", "learning_rate")
-        self._log(state, {f"train_{name}": entry[name] for name in names if name in entry})
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """A checkpoint is written and evaluated; called by the trainer."""
-        figures = self._checkpoints.history[-1]
-        self._log(state, _dev_metrics(figures))
-
-    def _log(self, state: Any, values: dict[str, float]) -> None:
-        if self._run is not None:
-            self._run.log(
-                self._first_step + state.global_step,
-                {name: float(value) for name, value in values.items()},
-            )
-
-
-def _dev_metrics(figures: dict[str, float]) -> dict[str, float]:
-    return {f"dev_{name}": value for name, value in figures.items() if name != "step"}
-
-
-def _report(result: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "steps": result["steps"],
-        "groups": result["groups"],
-        "groups_with_pairs": result["groups_with_pairs"],
-        "comparisons": result["comparisons"],
-        "programs_encoded": result["programs"],
-        "last_dev_best_of_k": result["history"][-1]["best_of_k"],
-        "best_step": result["first_step"] + result["best"]["step"],
-        "best_dev_best_of_k": result["best"]["best_of_k"],
-        "best_dev_pair_accuracy": result["best"]["pair_accuracy"],
-    }
-
-
-def _curve(phases: Sequence[dict[str, Any]], baseline: dict[str, float]) -> Iterator[str]:
-    """The training curve as CSV: means over the steps since the row before.
-
-    The dev columns hold the last evaluation made so far.
-    """
-    names = ("loss", "pairwise_loss", "pointwise_loss", "pair_accuracy")
-    yield ",".join(["step", "phase", *names, "dev_best_of_k", "dev_pair_accuracy"])
-    dev = (baseline["dev_untrained_best_of_k"], baseline["dev_untrained_pair_accuracy"])
-    for result in phases:
-        evaluated = {int(entry["step"]): entry for entry in result["history"]}
-        every = max(1, result["steps"] // CURVE_POINTS)
-        window: list[dict[str, float]] = []
-        for entry in result["log"]:
-            window.append(entry)
-            step = int(entry["step"])
-            if step in evaluated:
-                dev = (evaluated[step]["best_of_k"], evaluated[step]["pair_accuracy"])
-            if len(window) < every and step not in evaluated:
-                continue
-            means = []
-            for name in names:
-                values = [float(row[name]) for row in window if name in row]
-                means.append(f"{sum(values) / len(values):.5f}" if values else "")
-            row = [str(result["first_step"] + step), result["name"], *means]
-            yield ",".join([*row, *(f"{value:.5f}" for value in dev)])
-            window = []
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return round(value, 5) if isinstance(value, float) else value
 
 
 def _write_atomically(path: Path, value: object) -> None:

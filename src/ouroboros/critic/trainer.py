@@ -8,12 +8,9 @@ term the loss is RewardTrainer's own.
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
-import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +19,12 @@ import torch
 from datasets import Dataset, Features, List, Value
 from torch.nn import functional
 from transformers import PrinterCallback, TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 from trl import RewardConfig, RewardTrainer
 
 from ouroboros.critic.pairs import Group
 from ouroboros.critic.params import CriticParams, CurriculumPhase
-from ouroboros.critic.scoring import pad
+from ouroboros.critic.scoring import batches
 from ouroboros.errors import UserError
-
-COMPLETE = "complete.json"
-"""Written last into a checkpoint: one without it was cut off by a kill and is thrown away."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,21 +34,28 @@ class GroupCollator:
     Args:
         ids: token ids of every program, by number.
         passed: whether each passed.
+        faults: the kind of verdict of each, a place in `pairs.FAULTS`; read where the model has
+            outputs for it.
         pad_token_id: of the tokenizer.
         tokens_per_forward: most padded tokens encoded at once.
+        states: (programs, hidden), where the model reads these in place of token ids.
     """
 
     ids: Sequence[Sequence[int]]
     passed: Sequence[bool]
+    faults: Sequence[int]
     pad_token_id: int
     tokens_per_forward: int
+    states: torch.Tensor | None = None
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
         """The batch of the given rows.
 
         Returns:
-            `passes`: a list of {input_ids, attention_mask}, programs sorted by length;
+            `passes`: a list of the model's arguments ({input_ids, attention_mask} or {states}),
+            programs sorted by length;
             `passed`: (n,) floats, in the same order;
+            `faults`: (n,) the kinds of verdict;
             `pair_weights`: (n, n), row the chosen, column the rejected program; each group's pairs
             sum to 1 / groups;
             `point_weights`: (n,); each group's programs sum to 1 / groups.
@@ -72,38 +72,41 @@ class GroupCollator:
         pairs = (same & (passed[:, None] > passed[None, :])).float()
         per_group = torch.tensor([len(row["chosen"]) * len(row["rejected"]) for row in rows])
         return {
-            "passes": list(self._passes([self.ids[number] for number, _ in members])),
+            "passes": self._passes([number for number, _ in members]),
             "passed": passed,
+            "faults": torch.tensor([self.faults[number] for number, _ in members]),
             "pair_weights": pairs / per_group[group].clamp(min=1)[:, None] / len(rows),
             "point_weights": 1 / same.float().sum(dim=1) / len(rows),
         }
 
-    def _passes(self, ids: list[Sequence[int]]) -> list[dict[str, torch.Tensor]]:
-        cuts, start = [0], 0
-        for stop, row in enumerate(ids):
-            if stop > start and len(row) * (stop + 1 - start) > self.tokens_per_forward:
-                cuts.append(stop)
-                start = stop
-        cuts.append(len(ids))
-        batches = []
-        for first, last in itertools.pairwise(cuts):
-            input_ids, mask = pad(ids[first:last], self.pad_token_id)
-            batches.append({"input_ids": input_ids, "attention_mask": mask})
-        return batches
+    def _passes(self, numbers: list[int]) -> list[dict[str, torch.Tensor]]:
+        if self.states is not None:
+            return [{"states": self.states[numbers]}]
+        ids = [tuple(self.ids[number]) for number in numbers]
+        return [inputs for _, inputs in batches(ids, self.pad_token_id, self.tokens_per_forward)]
 
 
 class CriticTrainer(RewardTrainer):
     """RewardTrainer whose rows are groups.
 
     Args:
-        pairwise_weight, pointwise_weight: of the two parts of the loss.
+        pairwise_weight, pointwise_weight, auxiliary_weight: of the parts of the loss. With the last
+            the model has further outputs, one for each of `pairs.FAULTS` (`backbone.build`).
         options: RewardTrainer's own; `train_dataset` has the columns `chosen` and `rejected`,
             lists of program numbers, and `data_collator` is a `GroupCollator`.
     """
 
-    def __init__(self, *, pairwise_weight: float, pointwise_weight: float, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        pairwise_weight: float,
+        pointwise_weight: float,
+        auxiliary_weight: float,
+        **options: Any,
+    ) -> None:
         self._pairwise_weight = pairwise_weight
         self._pointwise_weight = pointwise_weight
+        self._auxiliary_weight = auxiliary_weight
         super().__init__(**options)
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
@@ -127,9 +130,9 @@ class CriticTrainer(RewardTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Pairwise -log sigmoid(chosen - rejected), plus pointwise pass/fail cross-entropy."""
-        logits = [model(**batch).logits for batch in inputs["passes"]]
-        rewards = torch.cat(logits).squeeze(-1).float()
+        """Pairwise -log sigmoid(chosen - rejected), pointwise pass/fail and fault cross-entropy."""
+        logits = torch.cat([model(**batch).logits for batch in inputs["passes"]]).float()
+        rewards = logits[:, 0]
         margins = rewards[:, None] - rewards[None, :]
         pair_weights = inputs["pair_weights"]
         pairwise = (functional.softplus(-margins) * pair_weights).sum()
@@ -137,6 +140,11 @@ class CriticTrainer(RewardTrainer):
             rewards, inputs["passed"], weight=inputs["point_weights"], reduction="sum"
         )
         loss = self._pairwise_weight * pairwise + self._pointwise_weight * pointwise
+        if self._auxiliary_weight:
+            each = functional.cross_entropy(logits[:, 1:], inputs["faults"], reduction="none")
+            auxiliary = (each * inputs["point_weights"]).sum()
+            loss = loss + self._auxiliary_weight * auxiliary
+            self._note("auxiliary_loss", auxiliary)
         if not math.isfinite(loss.item()):
             raise UserError(
                 f"training diverged at step {self.state.global_step + 1}: the loss is {loss.item()}"
@@ -153,60 +161,6 @@ class CriticTrainer(RewardTrainer):
     def _note(self, name: str, value: torch.Tensor) -> None:
         # RewardTrainer averages these between logs and adds them to the log.
         self._metrics["train"][name].append(value.item())
-
-
-class Checkpoints(TrainerCallback):
-    """Evaluates each checkpoint on dev and keeps two: the newest, and the best.
-
-    Args:
-        folder: of the phase; checkpoints are `checkpoint-<step>` in it.
-        evaluate: the model's figures on dev; the one named `select` chooses.
-    """
-
-    def __init__(
-        self, folder: Path, evaluate: Callable[[Any], dict[str, float]], select: str
-    ) -> None:
-        self._folder, self._evaluate, self._select = folder, evaluate, select
-        self.history: list[dict[str, float]] = []
-
-    def resume(self) -> Path | None:
-        """The newest whole checkpoint, its history read; unfinished ones are removed."""
-        while found := get_last_checkpoint(str(self._folder)):
-            note = Path(found) / COMPLETE
-            if note.is_file():
-                self.history = json.loads(note.read_text(encoding="utf-8"))
-                return Path(found)
-            shutil.rmtree(found)
-        return None
-
-    @property
-    def best(self) -> dict[str, float]:
-        """The best evaluation so far; the earliest among equals."""
-        return max(self.history, key=lambda entry: (entry[self._select], -entry["step"]))
-
-    def path(self, step: float) -> Path:
-        return self._folder / f"checkpoint-{int(step)}"
-
-    def keep_only_best(self) -> None:
-        """Remove the other checkpoint, when the phase is done."""
-        for folder in self._folder.glob("checkpoint-*"):
-            if folder != self.path(self.best["step"]):
-                shutil.rmtree(folder)
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called by the trainer when a checkpoint's files are written."""
-        if self.history and self.history[-1]["step"] == state.global_step:
-            return
-        figures = self._evaluate(kwargs["model"])
-        self.history.append({"step": state.global_step, **figures})
-        note = self.path(state.global_step) / COMPLETE
-        temporary = note.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.history), encoding="utf-8")
-        temporary.replace(note)
-        kept = {self.path(state.global_step), self.path(self.best["step"])}
-        for folder in self._folder.glob("checkpoint-*"):
-            if folder not in kept:
-                shutil.rmtree(folder)
 
 
 def make_trainer(
@@ -258,6 +212,7 @@ def make_trainer(
     trainer = CriticTrainer(
         pairwise_weight=params.pairwise_weight,
         pointwise_weight=params.pointwise_weight,
+        auxiliary_weight=params.auxiliary_weight,
         model=model,
         args=config,
         data_collator=collator,

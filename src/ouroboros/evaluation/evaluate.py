@@ -74,12 +74,13 @@ def evaluate(
     critic_digest: str,
     near_duplicates: Collection[str] = (),
     fitted: Mapping[str, float] | None = None,
+    phases: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measure all selectors on one split.
 
-    Into the metrics also go the `critic_digest`, which says what critic gave the scores, and
-    `fitted`, numbers that were fitted on dev. `near_duplicates` are the ids of problems that nearly
-    repeat one the critic learned from.
+    Into the metrics also go the `critic_digest`, which says what critic gave the scores, `fitted`,
+    numbers that were fitted on dev, and `phases`, what `phase_metrics` says. `near_duplicates` are
+    the ids of problems that nearly repeat one the critic learned from.
 
     Raises:
         InputError: `params.k` asks for more samples than some problem has, or `params.subsets` for
@@ -115,6 +116,7 @@ def evaluate(
             **_quality(samples, bins, risk),
             "top_pick": _top_pick_verdicts(measured),
         },
+        "phases": dict(phases or {}),
         "labels": {name: _part(found) for name, found in stricter.items()},
         "subsets": {
             name: _part(Comparison(measured, ALL_TESTS, params, subset))

@@ -110,6 +110,7 @@ def _render_split(metrics: Mapping[str, Any]) -> str:
             lines += ["", sentence(words, claim, confidence), f"  {detail(claim, confidence)}"]
     lines += _part_lines(metrics, "labels", "under")
     lines += _part_lines(metrics, "subsets", "on")
+    lines += _phase_lines(metrics)
     enough = metrics["scaling"]["enough"]
     lines.append(
         "  samples from which more are not shown to help: "
@@ -144,6 +145,25 @@ def _part_lines(metrics: Mapping[str, Any], kind: str, preposition: str) -> list
         for name, claim in found["claims"].items():
             lines.append(f"  {title}: {sentence(CLAIMS[name][2], claim, metrics['confidence'])}")
     return lines
+
+
+def _phase_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """The critic as each phase of the curriculum left it, where there are several."""
+    if len(metrics["phases"]) < 2:
+        return []
+    parts = []
+    for name, found in metrics["phases"].items():
+        against = found.get("minus_kept")
+        parts.append(
+            f"{name} {_percent(found['pass_rate'])} "
+            + (
+                "(kept, chosen on dev)"
+                if against is None
+                else f"({100 * against['difference']:+.1f} pp, {100 * metrics['confidence']:g}% "
+                f"interval [{100 * against['low']:+.1f}, {100 * against['high']:+.1f}])"
+            )
+        )
+    return ["  critic after each phase: " + ", ".join(parts)]
 
 
 def _percent(value: float) -> str:
@@ -188,6 +208,7 @@ def flatten(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
             "subsets",
             "scaling",
             "fitted_on_dev",
+            "phases",
         ):
             add(f"{split}/{name}", metrics[name])
         for name, values in metrics["selectors"].items():
