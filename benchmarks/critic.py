@@ -495,6 +495,8 @@ def main() -> None:
     options = parser.parse_args()
     if not (options.data / "HumanEval.jsonl.gz").is_file():
         raise UserError(f"{options.data}: the programs to measure on are not here\n  --data DIR")
+    if options.pairs % (max(GROUP_SIZES) // 2) ** 2:
+        raise UserError(f"--pairs must be a multiple of {(max(GROUP_SIZES) // 2) ** 2}")
     datasets.disable_progress_bars()
     rows = read_rows(options.data)
     load = os.getloadavg()[0]

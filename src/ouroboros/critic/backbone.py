@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
+from ouroboros.critic.first_token import read_first_token_alone
 from ouroboros.critic.pairs import FAULTS
 from ouroboros.critic.params import CriticParams
 from ouroboros.critic.scoring import head_names, keep_head_in_float32, quiet
@@ -146,6 +147,8 @@ def build(
         model.config.use_cache = False  # nothing is generated
     if not full_checkpoint and markers:
         _add_markers(model, tokenizer)
+    if not params.dropout:
+        read_first_token_alone(model)
     if params.lora is not None:
         model = _with_adapters(model, params, tokenizer, markers, checkpoint)
     if isinstance(params.frozen_layers, int) and params.frozen_layers:

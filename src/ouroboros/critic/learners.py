@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from ouroboros import store
 from ouroboros.critic import backbone as backbones
 from ouroboros.critic.backbone import Backbone
 from ouroboros.critic.params import CriticParams
-from ouroboros.critic.scoring import device, encoded_rewards
+from ouroboros.critic.scoring import device, encoded_rewards, head_names
 from ouroboros.critic.serialise import Encoded
 from ouroboros.critic.states import HeadOnStates, compute_states, state_rewards
 from ouroboros.progress import Progress
@@ -120,10 +121,14 @@ class HeadAlone:
                 advance=progress.advance,
             )
         self.states = torch.from_numpy(np.stack([self._by_ids[item.ids] for item in train]))
+        # Saving a critic changes the body's head; every model begins with the new, seeded one.
+        self._new = HeadOnStates(self._body, self.states)
+        self._heads = {
+            name: copy.deepcopy(getattr(self._body, name)) for name in head_names(self._body)
+        }
 
     def model(self, checkpoint: Path | None) -> Any:
-        assert self.states is not None
-        model = HeadOnStates(self._body, self.states)
+        model = copy.deepcopy(self._new)
         if checkpoint is not None:
             model.load_state_dict(load_file(checkpoint / "model.safetensors"))
         return model.to(device())
@@ -135,6 +140,8 @@ class HeadAlone:
         return rewards
 
     def whole(self, model: Any) -> Any:
+        for name, head in self._heads.items():
+            setattr(self._body, name, copy.deepcopy(head))
         model.put_back(self._body)
         return self._body
 

@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ouroboros.critic.calibration import Calibration
+from ouroboros.critic.first_token import read_first_token_alone
 from ouroboros.critic.serialise import Encoded, Serialiser
 from ouroboros.errors import UserError
 from ouroboros.records import Problem
@@ -247,6 +248,7 @@ def load_critic(path: Path) -> Critic:
         )
     set_deterministic(facts["threads"])
     keep_head_in_float32(model)
+    read_first_token_alone(model)
     model.to(device()).eval()
     return Critic(
         model=model,

@@ -131,7 +131,9 @@ class HeadOnStates(PreTrainedModel):
         self.heads = nn.ModuleList(modules)
         first, last = _linears(self)
         mean, scale = torch.zeros(first.in_features), torch.ones(first.in_features)
-        if states is not None:
+        # Where a layer without offset stands below others (ModernBERT) a shift could not be put
+        # back into it; its states are taken as they are.
+        if states is not None and (first.bias is not None or first is last):
             mean, scale = states.mean(dim=0), states.std(dim=0).clamp(min=1e-4)
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
