@@ -148,7 +148,7 @@ VARIANTS: dict[str, Variant] = {
     "more problems": Variant(extra=("mbpp7",)),
     "another generator": Variant(extra=("codegen",)),
     "another generator alone": Variant(extra=("codegen",), extra_only=True),
-    "SmolLM2": Variant(critic={"backbone": "packaged:smollm2-135m-instruct"}),
+    "SmolLM2": Variant(critic={"backbone": "packaged:smollm2-135m-instruct", "dtype": "bfloat16"}),
     "fine-tuned": Variant(critic=WHOLE),
     "fine-tuned, curriculum": Variant(critic=WHOLE, curriculum=TWO_PHASES),
     "fine-tuned, control": Variant(critic=WHOLE, curriculum=CONTROL),
@@ -156,13 +156,18 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def load_bed(name: str) -> list[LabelledProblem]:
-    """The bed's programs, labelled by the hard verifier (from the store where it has them)."""
+def load_bed(name: str) -> tuple[list[LabelledProblem], dict[tuple[str, int], str]]:
+    """The bed's programs, labelled by the hard verifier (from the store where it has them).
+
+    Returns:
+        the rows, and for a bed of several generators (problem id, sample index) -> generator.
+    """
     bed = BEDS[name]
     problems = {p.problem_id: p for p in load_problems(DATA / bed.problems)}
     path = DATA / bed.samples
     counts: Counter[str] = Counter()
     candidates = []
+    generators = {}
     with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as stream:
         for line in stream:
             row = json.loads(line)
@@ -173,9 +178,12 @@ def load_bed(name: str) -> list[LabelledProblem]:
             candidates.append(
                 Candidate(problem_id=problem_id, sample_index=counts[problem_id], code=code)
             )
+            if "generator" in row:
+                generators[candidates[-1].key] = row["generator"]
             counts[problem_id] += 1
     used = [problems[problem_id] for problem_id in sorted(counts)]
-    return join(used, candidates, _verify(used, candidates, f"label {name}"))
+    rows = join(used, candidates, _verify(used, candidates, f"label {name}"))
+    return rows, generators
 
 
 def _verify(
@@ -189,7 +197,7 @@ class Queue:
     """Runs of one bed: each trains a critic on some folds and scores the programs of another."""
 
     def __init__(self, bed: str, kept: store.ResultStore) -> None:
-        self.rows = load_bed(bed)
+        self.rows, self._generators = load_bed(bed)
         self._kept = kept
         self._extra: dict[str, list[LabelledProblem]] = {}
         self._fold_of = [self._split(fold) for fold in range(FOLDS)]
@@ -262,13 +270,41 @@ class Queue:
         self._kept.put({key: result})
         return result
 
+    def best_generator(self) -> np.ndarray | None:
+        """By problem, whether the program of the best single generator passes.
+
+        Which one that is, is learnt from the other folds. Null where a bed has one generator.
+        """
+        if not self._generators:
+            return None
+        values = {}
+        for train_ids, dev_ids, test_ids in self._fold_of:
+            passes: Counter[str] = Counter()
+            for row in self.rows:
+                if row.problem_id in train_ids | dev_ids:
+                    passes.update(
+                        self._generators[attempt.candidate.key]
+                        for attempt in row.attempts
+                        if attempt.verdict.passed
+                    )
+            (best, _), *_ = passes.most_common(1)
+            for row in self.rows:
+                if row.problem_id in test_ids:
+                    mine = [
+                        attempt.verdict.passed
+                        for attempt in row.attempts
+                        if self._generators[attempt.candidate.key] == best
+                    ]
+                    values[row.problem_id] = float(np.mean(mine)) if mine else 0.0
+        return np.array([values[row.problem_id] for row in self.rows])
+
     def _with_extra(
         self, variant: Variant, train: list[LabelledProblem], held_out: frozenset[str]
     ) -> list[LabelledProblem]:
         own = [] if variant.extra_only else train
         for name in variant.extra:
             if name not in self._extra:
-                self._extra[name] = load_bed(name)
+                self._extra[name], _ = load_bed(name)
             extra = [row for row in self._extra[name] if row.problem_id not in held_out]
             ids = {row.problem_id for row in (*own, *extra)}
             own, _ = join_train(own, [(name, row) for row in extra], ids)
@@ -300,6 +336,7 @@ def _score(
             tokens_per_forward=critic.tokens_per_forward,
             store=kept,
             identity=states_identity(backbone, params, critic.serialiser.markers),
+            bfloat16=params.dtype == "bfloat16",
         )
     rewards = state_rewards(HeadOnStates(critic.model), states, encoded)
     return [
@@ -315,7 +352,7 @@ class Judge:
         self._rows = rows
         self._programs = describe_programs(rows, facts)
         least = min(len(row.samples) for row in rows)
-        self.ks = tuple(k for k in KS if k <= least) or (least,)
+        self.ks = (*(k for k in KS if k < least), least)
 
     def values(self, scores: Mapping[tuple[str, str], Score]) -> dict[str, np.ndarray]:
         """Selector -> (problems, ks); `random` and `oracle` among them."""
@@ -335,11 +372,16 @@ class Judge:
 
 
 def report(
-    judge: Judge, results: Mapping[str, list[dict[str, np.ndarray]]], seconds: Mapping[str, float]
+    judge: Judge,
+    results: Mapping[str, list[dict[str, np.ndarray]]],
+    against: str,
+    generators: np.ndarray | None,
 ) -> None:
-    """Print a block per k: share of the gap closed, against the best code-only selector and base.
+    """Print a block per k: share of the gap closed, minus the best code-only selector, and minus
+    another variant.
 
-    Intervals are over problems, of the mean over seeds.
+    Intervals are over problems, of the mean over seeds. `generators` are the pass rates, by
+    problem, of always taking one generator's program.
     """
     first = next(iter(results.values()))[0]
     for place, k in enumerate(judge.ks):
@@ -350,18 +392,27 @@ def report(
         print(f"\npick one of {k}: random {random.mean():.1%}, oracle {oracle.mean():.1%}")
         for name in CODE_ONLY:
             print(f"  {name:<28} {at[name].mean():6.1%}   {(at[name] - random).mean() / gap:5.0%}")
-        base = _mean(results["base"], "critic", place) if "base" in results else None
-        print(f"  {'critic':<28} {'pass@1':>6}  of gap  minus {best:<22} minus base")
+        base = _mean(results[against], "critic", place) if against in results else None
+        print(
+            f"  {'critic':<28} {'pass@1':>6}  of gap  minus {best:<22} {'minus ' + against:<24}"
+            "after static rules"
+        )
         for name, runs in results.items():
             values = _mean(runs, "critic", place)
             share = (values - random).mean() / gap
             rival = _interval(values, at[best])
-            against = _interval(values, base) if base is not None and name != "base" else ""
+            difference = _interval(values, base) if base is not None and name != against else ""
             spread = np.std([(run["critic"][:, place] - random).mean() / gap for run in runs])
+            checked = _mean(runs, "static_rules_then_critic", place).mean()
             print(
-                f"  {name:<28} {values.mean():6.1%}   {share:5.0%}  {rival:<28} {against:<24}"
-                f" seeds +-{spread:.0%}  {seconds[name]:.0f} s"
+                f"  {name:<28} {values.mean():6.1%}   {share:5.0%}  {rival:<28} {difference:<24}"
+                f"{checked:6.1%}   seeds +-{spread:.0%}"
             )
+            if generators is not None and k == judge.ks[-1]:
+                found = _interval(values, generators)
+                print(
+                    f"  {'':<28} minus the best single generator ({generators.mean():.1%}): {found}"
+                )
 
 
 def _mean(runs: Sequence[dict[str, np.ndarray]], selector: str, place: int) -> np.ndarray:
@@ -377,6 +428,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bed", choices=sorted(BEDS), default="davinci")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--against", default="base", metavar="NAME", help="compared with this")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these variants alone")
     parser.add_argument(
         "--set",
@@ -413,7 +465,7 @@ def main() -> None:
             f"\n{arguments.bed}: {len(queue.rows)} problems, "
             f"{sum(len(row.samples) for row in queue.rows)} programs, {FOLDS} folds"
         )
-        report(judge, results, seconds)
+        report(judge, results, arguments.against, queue.best_generator())
 
 
 if __name__ == "__main__":

@@ -118,6 +118,7 @@ class HeadAlone:
                 tokens_per_forward=params.tokens_per_forward,
                 store=kept,
                 identity=states_identity(backbone, params, markers),
+                bfloat16=params.dtype == "bfloat16",
                 advance=progress.advance,
             )
         self.states = torch.from_numpy(np.stack([self._by_ids[item.ids] for item in train]))

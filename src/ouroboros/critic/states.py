@@ -48,6 +48,7 @@ def compute_states(
     tokens_per_forward: int,
     store: ResultStore,
     identity: str,
+    bfloat16: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> dict[Ids, np.ndarray]:
     """The vector under the head, for each distinct input.
@@ -56,6 +57,7 @@ def compute_states(
         model: a sequence-classification model, on its device.
         store: where they are kept; a stopped computation goes on from there.
         identity: of everything but the token ids that determines a state (weights, number format).
+        bfloat16: compute in mixed precision, as training does with `dtype: bfloat16`.
         advance: told how many distinct inputs are done.
 
     Returns:
@@ -75,10 +77,13 @@ def compute_states(
     seen: list[torch.Tensor] = []
     hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model.eval()
+    place = next(model.parameters()).device
     try:
-        with torch.inference_mode():
+        with (
+            torch.inference_mode(),
+            torch.autocast(place.type, dtype=torch.bfloat16, enabled=bfloat16),
+        ):
             missing = [ids for ids in distinct if ids not in found]
-            place = next(model.parameters()).device
             for rows, inputs in batches(missing, pad_token_id, tokens_per_forward, place):
                 seen.clear()
                 model(**inputs)
