@@ -104,6 +104,8 @@ def run(
         ("bert", {"frozen_layers": "all"}),
         ("qwen2", {"frozen_layers": "all", "auxiliary_weight": 0.5}),
         ("llama", {"frozen_layers": "all"}),
+        ("llama", {"frozen_layers": "all", "dtype": "bfloat16"}),
+        ("bert", {"frozen_layers": "all", "dtype": "bfloat16", "auxiliary_weight": 0.5}),
         ("roberta", {"frozen_layers": "all", "max_length": 254}),
         ("modernbert", {"frozen_layers": "all", "auxiliary_weight": 0.5}),
     ],
@@ -135,6 +137,8 @@ def test_a_critic_trains_saves_reloads_and_scores_the_same(
     assert [s.reward for s in scores] == pytest.approx(
         score(critic.serialiser.encode(items)), abs=tolerance
     )
+    if changes.get("frozen_layers") == "all":
+        assert len({s.reward for s in scores}) > 1, "it learnt nothing"
     ranked = sorted(scores, key=lambda s: s.reward)
     assert [s.p_pass for s in ranked] == sorted(s.p_pass for s in ranked)
 

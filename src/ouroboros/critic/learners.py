@@ -17,7 +17,12 @@ from ouroboros.critic.backbone import Backbone
 from ouroboros.critic.params import CriticParams
 from ouroboros.critic.scoring import device, encoded_rewards, head_names
 from ouroboros.critic.serialise import Encoded
-from ouroboros.critic.states import HeadOnStates, compute_states, state_rewards
+from ouroboros.critic.states import (
+    HeadOnStates,
+    compute_states,
+    copy_of_head,
+    state_rewards,
+)
 from ouroboros.progress import Progress
 
 Advance = Callable[[int], None] | None
@@ -125,7 +130,7 @@ class HeadAlone:
         # Saving a critic changes the body's head; every model begins with the new, seeded one.
         self._new = HeadOnStates(self._body, self.states)
         self._heads = {
-            name: copy.deepcopy(getattr(self._body, name)) for name in head_names(self._body)
+            name: copy_of_head(getattr(self._body, name)) for name in head_names(self._body)
         }
 
     def model(self, checkpoint: Path | None) -> Any:
@@ -142,7 +147,7 @@ class HeadAlone:
 
     def whole(self, model: Any) -> Any:
         for name, head in self._heads.items():
-            setattr(self._body, name, copy.deepcopy(head))
+            setattr(self._body, name, copy_of_head(head))
         model.put_back(self._body)
         return self._body
 

@@ -103,6 +103,15 @@ def compute_states(
     return found
 
 
+def copy_of_head(head: nn.Module) -> nn.Module:
+    """A float32 copy that computes with its own weights."""
+    copied = copy.deepcopy(head).float()
+    # `keep_head_in_float32` hangs a function on the module itself, which a copy would share, and
+    # with it the weights of the module it was made for.
+    vars(copied).pop("forward", None)
+    return copied
+
+
 class HeadConfig(PreTrainedConfig):
     """Of a `HeadOnStates`: nothing but that a reward model has one label."""
 
@@ -130,7 +139,7 @@ class HeadOnStates(PreTrainedModel):
         modules: list[nn.Module] = []
         for name in head_names(model):
             module = getattr(model, name)
-            modules.append(copy.deepcopy(module).float())
+            modules.append(copy_of_head(module))
             # RoBERTa's head wants all positions and takes the first.
             self._takes_positions |= type(module).__name__.endswith("ClassificationHead")
         self.heads = nn.ModuleList(modules)
@@ -151,11 +160,13 @@ class HeadOnStates(PreTrainedModel):
 
     def forward(self, states: torch.Tensor, **_: Any) -> SequenceClassifierOutput:
         """Logits (n, outputs) of states (n, hidden)."""
-        value = (states - self.mean) / self.scale
-        if self._takes_positions:
-            value = value[:, None, :]
-        for head in self.heads:
-            value = head(value)
+        # As every critic's head, in float32 whatever the body's type.
+        with torch.autocast(states.device.type, enabled=False):
+            value = (states - self.mean) / self.scale
+            if self._takes_positions:
+                value = value[:, None, :]
+            for head in self.heads:
+                value = head(value)
         if self.offset is not None:
             value = value + self.offset
         return SequenceClassifierOutput(logits=value)
