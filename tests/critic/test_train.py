@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,7 @@ def run(
         ("bert", {"frozen_layers": "all", "dtype": "bfloat16", "auxiliary_weight": 0.5}),
         ("roberta", {"frozen_layers": "all", "max_length": 254}),
         ("modernbert", {"frozen_layers": "all", "auxiliary_weight": 0.5}),
+        ("qwen2", {"frozen_layers": "all", "auxiliary_weight": 0.5, "likelihood": True}),
     ],
 )
 def test_a_critic_trains_saves_reloads_and_scores_the_same(
@@ -123,6 +125,7 @@ def test_a_critic_trains_saves_reloads_and_scores_the_same(
             items,
             pad_token_id=critic.serialiser.tokenizer.pad_token_id,
             tokens_per_forward=64,
+            likelihood_weight=critic.likelihood_weight,
         )
 
     found = dev.evaluate(score)
@@ -314,6 +317,21 @@ def test_what_cannot_work_stops_before_training(
     params = replace(params_of(backbones["bert"]), **changes)
     with pytest.raises(UserError, match=message):
         run(params, tmp_path, train=train, dev=dev)
+    assert not (tmp_path / "critic").exists()
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "modernbert", "llama", "qwen2"])
+def test_weights_that_do_not_fit_their_config_stop_before_training(
+    kind: str, backbones: dict[str, Path], tmp_path: Path
+) -> None:
+    """transformers itself would fill the gap with random weights and go on."""
+    folder = shutil.copytree(backbones[kind], tmp_path / "backbone")
+    config = json.loads((folder / "config.json").read_text())
+    config["num_hidden_layers"] += 1
+    config.pop("layer_types", None)
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"holds no weights for [0-9]+ of its parts"):
+        run(params_of(folder), tmp_path)
     assert not (tmp_path / "critic").exists()
 
 

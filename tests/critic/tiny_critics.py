@@ -47,8 +47,11 @@ def make_tiny_bert(directory: Path, *, cased: bool = False, seed: int = 0) -> Pa
     return directory
 
 
-def make_tiny_decoder(directory: Path, kind: str, seed: int = 0) -> Path:
-    """A random two-layer `qwen2` or `llama` with a byte-level tokenizer, saved as a causal LM."""
+def make_tiny_decoder(directory: Path, kind: str, seed: int = 0, tied: bool = False) -> Path:
+    """A random two-layer `qwen2` or `llama` with a byte-level tokenizer, saved as a causal LM.
+
+    `tied`: its output layer is its embedding table.
+    """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast, Qwen2Config
@@ -73,6 +76,7 @@ def make_tiny_decoder(directory: Path, kind: str, seed: int = 0) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        tie_word_embeddings=tied,
         intermediate_size=64,
         max_position_embeddings=1024,
         pad_token_id=tokenizer.pad_token_id,

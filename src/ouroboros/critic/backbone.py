@@ -7,6 +7,7 @@ that is transformers' own pooling, so a saved critic needs nothing of this proje
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
 from ouroboros.critic.first_token import read_first_token_alone
+from ouroboros.critic.likelihood import require_language_model
 from ouroboros.critic.pairs import FAULTS
 from ouroboros.critic.params import CriticParams
 from ouroboros.critic.scoring import head_names, keep_head_in_float32, quiet
@@ -133,14 +135,19 @@ def build(
     set_seed(params.seed)
     with quiet():
         try:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                checkpoint if full_checkpoint else backbone.path, **options
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                checkpoint if full_checkpoint else backbone.path,
+                output_loading_info=True,
+                **options,
             )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UserError(
                 f"critic.backbone: {params.backbone!r} cannot be loaded as a "
                 f"sequence-classification model: {error}"
             ) from error
+    _check_weights(model, report["missing_keys"], params)
+    if params.likelihood:
+        require_language_model(model, head_names(model), params.backbone)
     model.config.num_labels = 1  # the reward; what else there is ends with training (`save`)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     if hasattr(model.config, "use_cache"):
@@ -156,6 +163,17 @@ def build(
     if params.dtype == "bfloat16":
         keep_head_in_float32(model)
     return model
+
+
+def _check_weights(model: Any, missing: Iterable[str], params: CriticParams) -> None:
+    """Stop where the body has no weights: transformers would draw them at random and go on."""
+    new = (*head_names(model), "pooler")  # BERT's pooler is part of what is trained anew
+    lost = sorted(key for key in missing if not set(key.split(".")) & set(new))
+    if lost:
+        raise UserError(
+            f"critic.backbone: {params.backbone!r} holds no weights for {len(lost)} of its parts, "
+            f"{lost[0]} for one\n  its config.json and its weights do not belong together"
+        )
 
 
 def _add_markers(model: Any, tokenizer: Any) -> None:

@@ -15,10 +15,11 @@ from ouroboros import store
 from ouroboros.critic import backbone as backbones
 from ouroboros.critic.backbone import Backbone
 from ouroboros.critic.params import CriticParams
-from ouroboros.critic.scoring import device, encoded_rewards, head_names
+from ouroboros.critic.scoring import Critic, device, encoded_rewards, head_names
 from ouroboros.critic.serialise import Encoded
 from ouroboros.critic.states import (
     HeadOnStates,
+    Ids,
     compute_states,
     copy_of_head,
     state_rewards,
@@ -43,8 +44,11 @@ class Learner(Protocol):
     def whole(self, model: Any) -> Any:
         """The sequence-classification model to save."""
 
-    def saved_rewards(self, critic: Any, items: Sequence[Encoded]) -> list[float]:
-        """The rewards that a saved `whole` model gives."""
+    def likelihood_weight(self, model: Any) -> float | None:
+        """What belongs to the critic beside `whole` (`CriticParams.likelihood`)."""
+
+    def saved_rewards(self, critic: Critic, items: Sequence[Encoded]) -> list[float]:
+        """The rewards that the saved critic gives."""
 
 
 class WholeModel:
@@ -73,21 +77,54 @@ class WholeModel:
     def whole(self, model: Any) -> Any:
         return model
 
-    def saved_rewards(self, critic: Any, items: Sequence[Encoded]) -> list[float]:
-        return self.rewards(critic, items)
+    def likelihood_weight(self, model: Any) -> float | None:
+        return None
+
+    def saved_rewards(self, critic: Critic, items: Sequence[Encoded]) -> list[float]:
+        return self.rewards(critic.model, items)
 
 
-def states_identity(backbone: Backbone, params: CriticParams, markers: bool) -> str:
+def _states_identity(backbone: Backbone, params: CriticParams, markers: bool) -> str:
     """What, beside the token ids, determines a state of a frozen backbone."""
     return store.digest(
         {
             "backbone": backbone.identity,
             "markers": markers,
             "bfloat16": params.dtype == "bfloat16",
+            **({"likelihood": True} if params.likelihood else {}),
             "device": device().type,
             "torch": torch.__version__,
         }
     )
+
+
+def stored_states(
+    model: Any,
+    items: Sequence[Encoded],
+    backbone: Backbone,
+    params: CriticParams,
+    tokenizer: Any,
+    markers: bool,
+    advance: Advance = None,
+) -> dict[Ids, np.ndarray]:
+    """The states of encoded programs under a frozen body, from the store where it has them.
+
+    Args:
+        model: the backbone with any head (`backbone.build`, or a critic of the same backbone).
+        advance: told how many distinct inputs are done.
+    """
+    with store.ResultStore(store.cache_dir() / "states.sqlite") as kept:
+        return compute_states(
+            model,
+            items,
+            pad_token_id=tokenizer.pad_token_id,
+            tokens_per_forward=params.tokens_per_forward,
+            store=kept,
+            identity=_states_identity(backbone, params, markers),
+            bfloat16=params.dtype == "bfloat16",
+            likelihood=params.likelihood,
+            advance=advance,
+        )
 
 
 class HeadAlone:
@@ -112,19 +149,9 @@ class HeadAlone:
     ) -> None:
         self._body = backbones.build(backbone, params, tokenizer, markers, None).to(device())
         items = [*train, *others]
-        with (
-            store.ResultStore(store.cache_dir() / "states.sqlite") as kept,
-            Progress(len({item.ids for item in items}), "encode", "programs") as progress,
-        ):
-            self._by_ids = compute_states(
-                self._body,
-                items,
-                pad_token_id=tokenizer.pad_token_id,
-                tokens_per_forward=params.tokens_per_forward,
-                store=kept,
-                identity=states_identity(backbone, params, markers),
-                bfloat16=params.dtype == "bfloat16",
-                advance=progress.advance,
+        with Progress(len({item.ids for item in items}), "encode", "programs") as progress:
+            self._by_ids = stored_states(
+                self._body, items, backbone, params, tokenizer, markers, progress.advance
             )
         self.states = torch.from_numpy(np.stack([self._by_ids[item.ids] for item in train]))
         # Saving a critic changes the body's head; every model begins with the new, seeded one.
@@ -151,5 +178,10 @@ class HeadAlone:
         model.put_back(self._body)
         return self._body
 
-    def saved_rewards(self, critic: Any, items: Sequence[Encoded]) -> list[float]:
-        return state_rewards(HeadOnStates(critic), self._by_ids, items)
+    def likelihood_weight(self, model: Any) -> float | None:
+        weight: float | None = model.likelihood_weight
+        return weight
+
+    def saved_rewards(self, critic: Critic, items: Sequence[Encoded]) -> list[float]:
+        head = HeadOnStates(critic.model, likelihood_weight=critic.likelihood_weight)
+        return state_rewards(head, self._by_ids, items)

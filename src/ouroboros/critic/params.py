@@ -41,6 +41,8 @@ class CriticParams:
         auxiliary_weight: weight of a second question put to the same states, which kind of verdict
             a program gets (`pairs.FAULTS`), as fault-aware rankers do (CodeRanker, arXiv
             2206.03865). Its outputs are thrown away when the critic is saved. 0 leaves it out.
+        likelihood: whether the mean log-probability per token that the frozen backbone itself gives
+            the program joins the inputs of the head (`likelihood`); for `frozen_layers: all`.
         code: what is read of a program: "normalised" (formatting, comments, docstrings and
             top-level demonstration calls removed) or "source" (as it is).
         static_facts: whether facts known without running are written into the text.
@@ -79,6 +81,7 @@ class CriticParams:
     pointwise_weight: float = 0.5
     pairwise_weight: float = 1.0
     auxiliary_weight: float = 0.0
+    likelihood: bool = False
     code: Literal["normalised", "source"] = "normalised"
     static_facts: bool = True
     markers: Literal["auto", "always", "never"] = "auto"
@@ -138,6 +141,10 @@ class CriticParams:
         require(
             0 <= self.warmup_fraction < 1,
             f"warmup_fraction must be in [0, 1), found {self.warmup_fraction}",
+        )
+        require(
+            not self.likelihood or self.frozen_layers == "all",
+            "likelihood needs frozen_layers: all; a body that is trained is no language model",
         )
         require(
             not (self.lora and self.frozen_layers),

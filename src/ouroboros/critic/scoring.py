@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ouroboros.critic.calibration import Calibration
 from ouroboros.critic.first_token import read_first_token_alone
+from ouroboros.critic.likelihood import inputs_of, mean_log_probabilities
 from ouroboros.critic.serialise import Encoded, Serialiser
 from ouroboros.errors import UserError
 from ouroboros.records import Problem
@@ -42,6 +44,7 @@ def encoded_rewards(
     *,
     pad_token_id: int,
     tokens_per_forward: int,
+    likelihood_weight: float | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Rewards of encoded programs, in order.
@@ -51,20 +54,30 @@ def encoded_rewards(
     Args:
         model: a sequence-classification model, on its device; its first output is the reward.
         tokens_per_forward: most padded tokens in a batch.
+        likelihood_weight: of the program's mean log-probability under the model, added to the
+            reward (`CriticParams.likelihood`); null leaves it out.
         advance: told how many inputs each batch finished, copies included.
     """
     copies: dict[tuple[int, ...], int] = {}
     for item in encoded:
         copies[item.ids] = copies.get(item.ids, 0) + 1
     order = sorted(copies, key=lambda ids: (len(ids), ids))
+    programs = {item.ids: item.program for item in encoded}
     found: dict[tuple[int, ...], float] = {}
     training = model.training
     model.eval()
-    with torch.inference_mode():
+    head = getattr(model, head_names(model)[0]) if likelihood_weight is not None else nn.Identity()
+    with torch.inference_mode(), inputs_of(head) as seen:
         place = next(model.parameters()).device
         for batch, inputs in batches(order, pad_token_id, tokens_per_forward, place):
+            seen.clear()
             # In training there may be further outputs (`CriticParams.auxiliary_weight`).
-            rewards = model(**inputs).logits[:, 0].double().cpu().tolist()
+            logits = model(**inputs).logits[:, 0].double()
+            if likelihood_weight is not None:
+                spans = [programs[ids] for ids in batch]
+                means = mean_log_probabilities(model, seen[0], inputs["input_ids"], spans)
+                logits = logits + likelihood_weight * means.double()
+            rewards = logits.cpu().tolist()
             found.update(zip(batch, (round(r, DECIMALS) for r in rewards), strict=True))
             if advance is not None:
                 advance(sum(copies[ids] for ids in batch))
@@ -173,6 +186,7 @@ class Critic:
     serialiser: Serialiser
     calibration: Calibration
     tokens_per_forward: int
+    likelihood_weight: float | None = None
 
     def score(
         self,
@@ -190,6 +204,7 @@ class Critic:
             self.serialiser.encode(items),
             pad_token_id=self.serialiser.tokenizer.pad_token_id,
             tokens_per_forward=self.tokens_per_forward,
+            likelihood_weight=self.likelihood_weight,
             advance=advance,
         )
         probabilities = self.calibration.p_pass(rewards)
@@ -261,4 +276,5 @@ def load_critic(path: Path) -> Critic:
         ),
         calibration=Calibration(slope=facts["slope"], intercept=facts["intercept"]),
         tokens_per_forward=facts["tokens_per_forward"],
+        likelihood_weight=facts.get("likelihood_weight"),
     )

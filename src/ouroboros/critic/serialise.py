@@ -56,11 +56,13 @@ class Encoded:
         ids: token ids with the tokenizer's own special tokens, at most `max_length` of them.
         prompt_cut: whether the prompt was shortened.
         code_cut: whether the program was shortened too.
+        program: the place of the program's first token, and the one after its last.
     """
 
     ids: tuple[int, ...]
     prompt_cut: bool
     code_cut: bool
+    program: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,12 +88,21 @@ class Serialiser:
         parts = [self._parts(problem, code) for problem, code in items]
         if not parts:
             return []
-        batch = self.tokenizer([self._join(*part) for part in parts], verbose=False)["input_ids"]
+        batch = self.tokenizer(
+            [self._join(*part) for part in parts], return_offsets_mapping=True, verbose=False
+        )
         return [
-            Encoded(ids=tuple(ids), prompt_cut=False, code_cut=False)
+            Encoded(
+                ids=tuple(ids),
+                prompt_cut=False,
+                code_cut=False,
+                program=self._place(part[0], part[1], offsets),
+            )
             if len(ids) <= self.max_length
             else self._cut(*part, ids)
-            for part, ids in zip(parts, batch, strict=True)
+            for part, ids, offsets in zip(
+                parts, batch["input_ids"], batch["offset_mapping"], strict=True
+            )
         ]
 
     def text(self, problem: Problem, code: str) -> str:
@@ -120,10 +131,27 @@ class Serialiser:
     def _join(self, prompt: str, program: str, line: str) -> str:
         separator = self.tokenizer.sep_token
         if separator:
-            return f" {separator} ".join([prompt, program, *([line] if line else [])])
-        # A decoder's reward is read at the last token, which is the same for every program.
-        checks = f"\nStatic checks: {line}." if line else ""
-        return f"{prompt}\n```python\n{program}\n```{checks}\nPasses:"
+            end = f" {separator} {line}" if line else ""
+        else:
+            # A decoder's reward is read at the last token, which is the same for every program.
+            checks = f"\nStatic checks: {line}." if line else ""
+            end = f"\n```{checks}\nPasses:"
+        return f"{self._before(prompt)}{program}{end}"
+
+    def _before(self, prompt: str) -> str:
+        separator = self.tokenizer.sep_token
+        return f"{prompt} {separator} " if separator else f"{prompt}\n```python\n"
+
+    def _place(
+        self, prompt: str, program: str, offsets: Sequence[tuple[int, int]]
+    ) -> tuple[int, int]:
+        """Where the program's tokens are, from the characters that each token covers."""
+        start = len(self._before(prompt))
+        stop = start + len(program)
+        # A token of its own may cover nothing ([CLS]); one that begins before the program, or ends
+        # behind it, belongs to what is around it.
+        places = [n for n, (a, b) in enumerate(offsets) if start <= a < b <= stop]
+        return (places[0], places[-1] + 1) if places else (0, 0)
 
     def _ids(self, prompt: str, program: str, line: str) -> list[int]:
         ids: list[int] = self.tokenizer(self._join(prompt, program, line), verbose=False)[
@@ -140,8 +168,16 @@ class Serialiser:
         while len(ids) > self.max_length and program:
             program = self._shorten(program, len(ids) - self.max_length)
             ids = self._ids(prompt, program, line)
+        offsets = self.tokenizer(
+            self._join(prompt, program, line), return_offsets_mapping=True, verbose=False
+        )["offset_mapping"]
         # Only a line of facts longer than max_length itself can still be too long.
-        return Encoded(ids=tuple(ids[: self.max_length]), prompt_cut=True, code_cut=code_cut)
+        return Encoded(
+            ids=tuple(ids[: self.max_length]),
+            prompt_cut=True,
+            code_cut=code_cut,
+            program=self._place(prompt, program, offsets[: self.max_length]),
+        )
 
     def _shorten(self, text: str, tokens: int) -> str:
         """`text` without about its last `tokens` tokens, and always without at least one."""

@@ -19,6 +19,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from ouroboros.critic.likelihood import inputs_of, mean_log_probabilities
 from ouroboros.critic.scoring import DECIMALS, batches, head_names
 from ouroboros.critic.serialise import Encoded
 from ouroboros.store import ResultStore, digest
@@ -49,6 +50,7 @@ def compute_states(
     store: ResultStore,
     identity: str,
     bfloat16: bool = False,
+    likelihood: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> dict[Ids, np.ndarray]:
     """The vector under the head, for each distinct input.
@@ -58,10 +60,11 @@ def compute_states(
         store: where they are kept; a stopped computation goes on from there.
         identity: of everything but the token ids that determines a state (weights, number format).
         bfloat16: compute in mixed precision, as training does with `dtype: bfloat16`.
+        likelihood: one number more, the program's mean log-probability under the model.
         advance: told how many distinct inputs are done.
 
     Returns:
-        token ids -> float32 array of the hidden size.
+        token ids -> float32 array of the hidden size, one longer with `likelihood`.
     """
     distinct = sorted({item.ids for item in encoded}, key=lambda ids: (len(ids), ids))
     key_of = {ids: digest([identity, *ids]) for ids in distinct}
@@ -74,32 +77,33 @@ def compute_states(
     if advance is not None:
         advance(len(found))
     head = getattr(model, head_names(model)[0])
-    seen: list[torch.Tensor] = []
-    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    programs = {item.ids: item.program for item in encoded}
     model.eval()
     place = next(model.parameters()).device
-    try:
-        with (
-            torch.inference_mode(),
-            torch.autocast(place.type, dtype=torch.bfloat16, enabled=bfloat16),
-        ):
-            missing = [ids for ids in distinct if ids not in found]
-            for rows, inputs in batches(missing, pad_token_id, tokens_per_forward, place):
-                seen.clear()
-                model(**inputs)
-                states = _pooled(seen[0], inputs["attention_mask"], head).float().cpu().numpy()
-                fresh = dict(zip(rows, states.astype("<f4"), strict=True))
-                store.put(
-                    {
-                        key_of[ids]: base64.b64encode(state.tobytes()).decode()
-                        for ids, state in fresh.items()
-                    }
-                )
-                found |= fresh
-                if advance is not None:
-                    advance(len(rows))
-    finally:
-        hook.remove()
+    with (
+        inputs_of(head) as seen,
+        torch.inference_mode(),
+        torch.autocast(place.type, dtype=torch.bfloat16, enabled=bfloat16),
+    ):
+        missing = [ids for ids in distinct if ids not in found]
+        for rows, inputs in batches(missing, pad_token_id, tokens_per_forward, place):
+            seen.clear()
+            model(**inputs)
+            states = _pooled(seen[0], inputs["attention_mask"], head).float()
+            if likelihood:
+                spans = [programs[ids] for ids in rows]
+                means = mean_log_probabilities(model, seen[0], inputs["input_ids"], spans)
+                states = torch.cat([states, means[:, None]], dim=1)
+            fresh = dict(zip(rows, states.cpu().numpy().astype("<f4"), strict=True))
+            store.put(
+                {
+                    key_of[ids]: base64.b64encode(state.tobytes()).decode()
+                    for ids, state in fresh.items()
+                }
+            )
+            found |= fresh
+            if advance is not None:
+                advance(len(rows))
     return found
 
 
@@ -128,22 +132,29 @@ class HeadOnStates(PreTrainedModel):
         model: the whole model the head belongs to; its head is copied.
         states: (n, hidden) of the train programs, to begin training: they set the scale (unscaled,
             a few loud dimensions would decide how fast all others learn), and a linear head starts
-            at 0. Null takes the head as it is.
+            at 0. Null takes the head as it is. One column more is the program's mean
+            log-probability (`CriticParams.likelihood`), which the head then takes too.
+        likelihood_weight: in place of `states`, the weight such a head was trained to give it.
     """
 
     config_class = HeadConfig
 
-    def __init__(self, model: Any, states: torch.Tensor | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        states: torch.Tensor | None = None,
+        likelihood_weight: float | None = None,
+    ) -> None:
         super().__init__(HeadConfig())
-        self._takes_positions = False
-        modules: list[nn.Module] = []
-        for name in head_names(model):
-            module = getattr(model, name)
-            modules.append(copy_of_head(module))
-            # RoBERTa's head wants all positions and takes the first.
-            self._takes_positions |= type(module).__name__.endswith("ClassificationHead")
-        self.heads = nn.ModuleList(modules)
+        self.heads = nn.ModuleList(copy_of_head(getattr(model, name)) for name in head_names(model))
         first, last = _linears(self)
+        self._width = first.in_features
+        if likelihood_weight is not None or (
+            states is not None and states.shape[1] == self._width + 1
+        ):
+            first = last = _wider(first, likelihood_weight or 0.0)
+            self.heads = nn.ModuleList([first])
+        self._takes_positions = _takes_positions(self.heads[0], first.in_features)
         mean, scale = torch.zeros(first.in_features), torch.ones(first.in_features)
         # Where a layer without offset stands below others (ModernBERT) a shift could not be put
         # back into it; its states are taken as they are.
@@ -174,12 +185,45 @@ class HeadOnStates(PreTrainedModel):
     def put_back(self, model: Any) -> None:
         """Give `model` this head, the scaling of the states folded into its first layer."""
         for name, head in zip(head_names(model), self.heads, strict=True):
-            getattr(model, name).load_state_dict(head.state_dict())
+            weights = dict(head.state_dict())
+            if self.likelihood_weight is not None:
+                weights["weight"] = weights["weight"][:, : self._width]
+            getattr(model, name).load_state_dict(weights)
         first = _linears(nn.ModuleList([getattr(model, name) for name in head_names(model)]))[0]
         with torch.no_grad():
-            first.weight /= self.scale
+            first.weight /= self.scale[: self._width]
             if first.bias is not None:
-                first.bias.sub_(first.weight @ self.mean)
+                first.bias.sub_(first.weight @ self.mean[: self._width])
+
+    @property
+    def likelihood_weight(self) -> float | None:
+        """What a program's mean log-probability adds to its reward; null where it adds nothing.
+
+        As the head of a decoder has no offset, what centres it is left to the calibration.
+        """
+        first = _linears(self)[0]
+        if first.in_features == self._width:
+            return None
+        return float(first.weight.detach()[0, self._width] / self.scale[self._width])
+
+
+def _wider(head: nn.Linear, weight: float) -> nn.Linear:
+    """The head with one more input, which counts `weight` towards the reward."""
+    wide = nn.Linear(head.in_features + 1, head.out_features, bias=head.bias is not None)
+    with torch.no_grad():
+        wide.weight.zero_()
+        wide.weight[:, : head.in_features] = head.weight
+        wide.weight[0, head.in_features] = weight
+        if head.bias is not None:
+            wide.bias.copy_(head.bias)
+    return wide
+
+
+def _takes_positions(head: nn.Module, width: int) -> bool:
+    """Whether the head wants all positions of a text, of which it takes one (RoBERTa's)."""
+    with torch.no_grad():
+        answer: torch.Tensor = head(torch.zeros(1, 2, width))
+    return answer.dim() == 2
 
 
 def _linears(module: nn.Module) -> tuple[nn.Linear, nn.Linear]:

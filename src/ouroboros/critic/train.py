@@ -376,7 +376,7 @@ class _Training:
         """Write the critic; returns the figures of its calibration."""
         draft = self._work / "critic"
         shutil.rmtree(draft, ignore_errors=True)
-        facts = {
+        facts: dict[str, Any] = {
             "format": FORMAT,
             "slope": 1.0,
             "intercept": 0.0,
@@ -387,17 +387,19 @@ class _Training:
             "tokens_per_forward": self._params.tokens_per_forward,
             "threads": self._params.threads,
         }
+        model = self._learner.model(checkpoint)
+        facts["likelihood_weight"] = self._learner.likelihood_weight(model)
         backbones.save(
-            self._learner.whole(self._learner.model(checkpoint)),
+            self._learner.whole(model),
             self._tokenizer,
             draft,
             name=self._params.backbone,
             facts=facts,
         )
         # Calibrated as it will be used: merging adapters and storing in bfloat16 shift rewards.
-        model = load_critic(draft).model
+        critic = load_critic(draft)
         scaling, figures = self._dev.calibrate(
-            lambda items: self._learner.saved_rewards(model, items)
+            lambda items: self._learner.saved_rewards(critic, items)
         )
         config = json.loads((draft / "config.json").read_text(encoding="utf-8"))
         config["ouroboros"] |= asdict(scaling)
