@@ -58,6 +58,8 @@ def _faults(problem: Problem) -> Iterator[Fault]:
         yield _fault(problem, "entry_point", f"{problem.entry_point!r} is not a Python name")
     for field in ("tests", "visible_tests", "extra_tests"):
         for index, test in enumerate(getattr(problem, field)):
+            if field == "visible_tests" and test in problem.tests:
+                continue  # said once is enough
             if message := _test_fault(test, problem.entry_point):
                 yield _fault(problem, f"{field}[{index}]", message)
     for field, defines in (("check", "check"), ("reference", problem.entry_point)):

@@ -168,7 +168,7 @@ def _from_hub_mbpp(row: _HubMbpp, where: str) -> Entry:
     inputs, atol = _test_program(row.test, where)
     return Entry(
         problem_id=f"mbpp/{row.task_id}",
-        entry_point=find_entry_point(row.test_list, row.code, where),
+        entry_point=find_entry_point(row.test_list, row.code, where, ("test_list", "code")),
         solution=row.code,
         inputs=inputs,
         atol=atol,

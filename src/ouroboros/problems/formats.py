@@ -6,23 +6,22 @@ Three forms, told apart by their keys:
   The full set is JSONL, the sanitized one a single JSON list. Ids become `mbpp/N`.
 - HumanEval (Chen et al. 2021, arXiv 2107.03374): `task_id`, `prompt`, `entry_point`,
   `canonical_solution`, `test`. Ids become `humaneval/N`.
-- our own: `records.Problem`, one a line.
+- our own: `records.Problem`, one a line, or a CSV file with its fields as columns (`files`). Where
+  there is a reference, `entry_point` may be left out.
 """
 
 from __future__ import annotations
 
 import ast
-import gzip
 import re
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ouroboros.errors import InputError, UserError
-from ouroboros.jsonl import parse_json, read_objects
+from ouroboros.errors import InputError
 from ouroboros.problems.examples import visible_asserts
+from ouroboros.problems.files import problem_rows
 from ouroboros.records import Problem, from_dict, parse_dataclass, require_unique
 
 _OWN_EXTRAS = ("topic",)
@@ -56,7 +55,7 @@ class _HumanEval:
 
 
 def load_problems(path: Path, visible_tests: int = 1) -> list[Problem]:
-    """Read a file of problems: JSONL, gzipped if it ends in .gz, or one JSON list.
+    """Read a file of problems: JSONL or one JSON list, gzipped if it ends in .gz, or CSV.
 
     Args:
         path: the file.
@@ -69,7 +68,7 @@ def load_problems(path: Path, visible_tests: int = 1) -> list[Problem]:
         InputError: a row of another form, a field of another type, a duplicate problem, fewer
             tests than `visible_tests`; the message names file, line (or item) and field.
     """
-    return parse_problems(_rows(path), visible_tests)
+    return parse_problems(problem_rows(path), visible_tests)
 
 
 def parse_problems(rows: Iterable[tuple[str, Any]], visible_tests: int = 1) -> list[Problem]:
@@ -97,39 +96,27 @@ def parse_problem(row: Any, where: str, visible_tests: int = 1) -> Problem:
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    if path.name.removesuffix(".gz").endswith(".json"):
-        yield from _list_items(path)
-    else:
-        yield from read_objects(path)
-
-
-def _list_items(path: Path) -> Iterator[tuple[str, Any]]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 JSON: {error}") from error
-    value = parse_json(text, str(path))
-    if not isinstance(value, list):
-        raise InputError(
-            f"expected a list of problems, found {type(value).__name__}",
-            where=str(path),
-            hint="a file with one problem a line must end in .jsonl",
-        )
-    for index, item in enumerate(value):
-        yield f"{path}: item {index + 1}", item
-
-
 def _from_own(row: dict[str, Any], where: str, visible_tests: int) -> Problem:
     fields = {key: value for key, value in row.items() if key not in _OWN_EXTRAS}
-    problem = from_dict(Problem, fields, where)
+    named = {"entry_point": "?", **fields}
+    problem = from_dict(Problem, named, where)
+    if "entry_point" not in fields:
+        fields["entry_point"] = _own_entry_point(problem, where)
+        problem = from_dict(Problem, fields, where)
     if problem.check is None and "visible_tests" not in fields:
         visible = _first(problem.tests, visible_tests, f"{where}: field 'tests'")
         return from_dict(Problem, {**fields, "visible_tests": list(visible)}, where)
     return problem
+
+
+def _own_entry_point(problem: Problem, where: str) -> str:
+    if not problem.reference or not problem.tests:
+        raise InputError(
+            "missing field 'entry_point'",
+            where=where,
+            hint="it is told from tests and reference where a problem has both",
+        )
+    return find_entry_point(problem.tests, problem.reference, where)
 
 
 def _from_mbpp(row: _Mbpp, where: str, visible_tests: int) -> Problem:
@@ -143,7 +130,7 @@ def _from_mbpp(row: _Mbpp, where: str, visible_tests: int) -> Problem:
     return Problem(
         problem_id=f"mbpp/{row.task_id}",
         prompt_text=_newlines(text),
-        entry_point=find_entry_point(tests, reference, where),
+        entry_point=find_entry_point(tests, reference, where, ("test_list", "code")),
         setup_code=_newlines("\n".join([*row.test_imports, row.test_setup_code])).strip("\n"),
         tests=tests,
         visible_tests=_first(tests, visible_tests, f"{where}: field 'test_list'"),
@@ -183,23 +170,33 @@ def _function(module: ast.Module, row: _HumanEval, where: str) -> ast.FunctionDe
     )
 
 
-def find_entry_point(tests: tuple[str, ...], reference: str, where: str) -> str:
+def find_entry_point(
+    tests: tuple[str, ...],
+    reference: str,
+    where: str,
+    fields: tuple[str, str] = ("tests", "reference"),
+) -> str:
     """The function that every test calls and the reference defines.
 
     Where several are, a function comes before a class, then the outermost call of the first test.
+
+    Args:
+        fields: what the row calls its tests and its reference, for messages.
     """
-    defined = _defined(_parse(reference, where, "code"))
+    in_tests, in_reference = fields
+    defined = _defined(_parse(reference, where, in_reference))
     called = [
-        _called(_parse(test, where, f"test_list[{index}]")) for index, test in enumerate(tests)
+        _called(_parse(test, where, f"{in_tests}[{index}]")) for index, test in enumerate(tests)
     ]
     common = [name for name in called[0] if name in defined and all(name in c for c in called)]
     common.sort(key=lambda name: defined[name])
     if not common:
         raise InputError(
-            "cannot tell the entry point: no function that every test calls is defined by the code",
+            "cannot tell the entry point: no function that every test calls is defined by the "
+            f"{in_reference}",
             where=where,
             hint=f"called in the first test: {', '.join(called[0]) or 'nothing'}; "
-            f"defined by 'code': {', '.join(defined) or 'nothing'}",
+            f"defined by '{in_reference}': {', '.join(defined) or 'nothing'}",
         )
     return common[0]
 
