@@ -5,41 +5,25 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ouroboros.errors import UserError
 from ouroboros.generation.params import GenerateParams, VllmParams
 from ouroboros.generation.run import generate
-from ouroboros.jsonl import read_records, write_records
+from ouroboros.jsonl import read_records
 from ouroboros.records import GREEDY_INDEX, Candidate, Problem
+from tests.support.generate_stage import Stage, problems
 from tests.support.tiny_models import make_tiny_qwen2
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_qwen2(tmp_path_factory.mktemp("model") / "tiny")
-
-
-def problems(count: int) -> list[Problem]:
-    return [
-        Problem(
-            problem_id=f"mbpp/{number}",
-            prompt_text=f"Write a function to add {number} to each number of a list.",
-            entry_point="add_to_each",
-            tests=(f"assert add_to_each([1]) == [{number + 1}]",),
-        )
-        for number in range(count)
-    ]
 
 
 @pytest.mark.slow
@@ -65,47 +49,6 @@ def test_a_candidate_is_independent_of_its_batch(tiny: Path) -> None:
         )
 
 
-class Stage:
-    """`python stages/generate.py main` in a folder of its own."""
-
-    def __init__(self, folder: Path, model: Path, chosen: list[Problem], **changes: Any) -> None:
-        self.folder, self.store = folder, folder / "cache" / "samples.sqlite"
-        self.output = folder / "data" / "candidates" / "main.jsonl"
-        self.set(model, chosen, **changes)
-
-    def set(self, model: Path, chosen: list[Problem], **changes: Any) -> None:
-        (self.folder / "params").mkdir(parents=True, exist_ok=True)
-        (self.folder / "params.yaml").write_text("profile: p\n")
-        block = {
-            "engine": "vllm", "model": str(model), "prompt": "qwen2.5-coder", "n": 8,
-            "max_tokens": 96, "vllm": {"dtype": "float32", "max_num_seqs": 16},
-        } | changes  # fmt: skip
-        (self.folder / "params" / "p.yaml").write_text(yaml.safe_dump({"generate": block}))
-        write_records(self.folder / "data" / "problems" / "main.jsonl", chosen)
-
-    def start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(ROOT / "stages" / "generate.py"), "main"], cwd=self.folder,
-            env=os.environ | {"OUROBOROS_CACHE": str(self.folder / "cache")},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    def run(self) -> str:
-        process = self.start()
-        output, _ = process.communicate(timeout=900)
-        assert process.returncode == 0, output[-3000:]
-        return output
-
-    def stored(self) -> int:
-        if not self.store.is_file():
-            return 0
-        try:
-            with sqlite3.connect(self.store, timeout=60) as connection:
-                return int(connection.execute("SELECT count(*) FROM results").fetchone()[0])
-        except sqlite3.OperationalError:
-            return 0
-
-
 @pytest.mark.slow
 def test_a_killed_stage_goes_on_and_gives_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     whole = Stage(tmp_path / "whole", tiny, problems(24))
@@ -115,9 +58,7 @@ def test_a_killed_stage_goes_on_and_gives_the_same_bytes(tiny: Path, tmp_path: P
 
     killed = Stage(tmp_path / "killed", tiny, problems(24))
     process = killed.start()
-    deadline = time.monotonic() + 600
-    while killed.stored() < 30 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    killed.wait_for(30, process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     kept = killed.stored()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from ouroboros.errors import InputError
-from ouroboros.generation.params import GenerateParams
+from ouroboros.generation.params import GenerateParams, OpenaiParams
 from ouroboros.params import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +54,7 @@ def test_both_profiles_load(profile: str, tmp_path: Path) -> None:
         ({"top_p": 0}, "top_p must be in (0, 1], found 0"),
         ({"max_tokens": 0}, "max_tokens must be at least 1, found 0"),
         ({"max_tokens": 1024}, "leaves no room for a prompt in vllm.max_model_len (1024)"),
-        ({"engine": "vlm"}, "expected one of 'vllm', 'file', found 'vlm'"),
+        ({"engine": "vlm"}, "expected one of 'vllm', 'openai', 'file', found 'vlm'"),
         ({"model": "leave out"}, "engine vllm needs a model"),
         ({"prompt": "chatml"}, "unknown prompt 'chatml'; known: qwen2.5-coder, smollm2-chat"),
         ({"prompt": "leave out"}, "unknown prompt None; known:"),
@@ -63,6 +64,25 @@ def test_both_profiles_load(profile: str, tmp_path: Path) -> None:
         ({"vllm": {"max_seqs": 8}}, "unknown param 'max_seqs'"),
         ({"vllm": {"max_num_seqs": 0}}, "vllm.max_num_seqs must be at least 1"),
         ({"files": {"main": {"pth": "x"}}}, "unknown param 'pth'"),
+        ({"engine": "openai", "model": "leave out"}, "engine openai needs a model"),
+        ({"engine": "openai", "reviewer": True}, "reviewer is not supported with engine openai"),
+        ({"openai": {"url": "x"}}, "unknown param 'url'"),
+        ({"openai": {"api": "responses"}}, "expected one of 'completions', 'chat'"),
+        ({"openai": {"base_url": "127.0.0.1:8000/v1"}}, "must look like http://HOST:PORT/v1"),
+        ({"openai": {"base_url": "http:///v1"}}, "must look like http://HOST:PORT/v1"),
+        ({"openai": {"base_url": "http://h:port/v1"}}, "must look like http://HOST:PORT/v1"),
+        ({"openai": {"base_url": "http://h/v1?key=x"}}, "must look like http://HOST:PORT/v1"),
+        ({"openai": {"base_url": "ftp://h/v1"}}, "must look like http://HOST:PORT/v1"),
+        ({"openai": {"concurrency": 0}}, "openai.concurrency must be from 1 to 1000, found 0"),
+        ({"openai": {"timeout_seconds": 0}}, "openai.timeout_seconds must be more than 0, found 0"),
+        ({"openai": {"max_stop_strings": -1}}, "openai.max_stop_strings must be at least 0"),
+        ({"openai": {"retries": -1}}, "openai.retries must be at least 0, found -1"),
+        ({"openai": {"served_name": ""}}, "openai.served_name must not be empty"),
+        ({"openai": {"logprobs": 1}}, "expected true or false, found int 1"),
+        (
+            {"engine": "openai", "prompt": "completion", "openai": {"api": "chat"}},
+            "prompt 'completion' is a text to continue, which openai.api chat cannot send",
+        ),
     ],
 )
 def test_bad_params_are_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -70,6 +90,35 @@ def test_bad_params_are_named(changes: dict[str, Any], message: str, tmp_path: P
         load(tmp_path, **changes)
     assert message in str(caught.value)
     assert "p.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "message"),
+    [
+        ({"api_key_variable": "sk-secret-123"}, "openai.api_key_variable must be the name of"),
+        ({"base_url": "http://user:sk-secret-123@h/v1"}, "openai.base_url must hold no user"),
+    ],
+)
+def test_a_key_in_the_params_is_refused_and_not_repeated(
+    endpoint: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, openai=endpoint)
+    assert message in str(caught.value)
+    assert "sk-secret-123" not in str(caught.value)
+
+
+def test_an_endpoint_has_a_context_of_its_own(tmp_path: Path) -> None:
+    params = load(tmp_path, engine="openai", max_tokens=4096)
+    assert (params.max_tokens, params.openai.api) == (4096, "completions")
+
+
+@pytest.mark.parametrize("profile", ["cpu", "a100"])
+def test_every_endpoint_param_stands_in_both_profiles(profile: str) -> None:
+    """So that one run can override each with -S."""
+    text = (ROOT / "params" / f"{profile}.yaml").read_text()
+    given = yaml.safe_load(text)["generate"]["openai"]
+    assert set(given) == {field.name for field in dataclasses.fields(OpenaiParams)}
 
 
 def test_temperature_zero_with_one_sample_is_allowed(tmp_path: Path) -> None:

@@ -144,3 +144,27 @@ def test_exactly_the_visible_tests_are_shown(template: str, tokenizer) -> None:
 def test_a_problem_that_looks_like_a_placeholder_is_not_filled_in(template: str, tokenizer) -> None:
     tricky = dataclasses.replace(TASK, prompt_text="Explain {tests} and {text} and {prompt}.")
     assert "Explain {tests} and {text} and {prompt}." in prompt(tricky, template, tokenizer).text
+
+
+@pytest.mark.parametrize("problem", [TASK, FUNCTION], ids=["task", "function"])
+@pytest.mark.parametrize("template", ["qwen2.5-coder", "smollm2-chat"])
+def test_without_a_tokenizer_the_same_request_is_messages(
+    problem: Problem, template: str, tokenizer
+) -> None:
+    with_text = prompt(problem, template, tokenizer)
+    built = build_prompt(problem, TEMPLATES[template], None)
+    assert built.messages == with_text.messages
+    assert [message["role"] for message in built.messages][-1] == "user"
+    assert (built.text, built.reply) == ("", "")
+    rendered = tokenizer.apply_chat_template(
+        list(built.messages), tokenize=False, add_generation_prompt=True
+    )
+    assert with_text.text == rendered + with_text.reply
+    # The reply opens a fence itself: one must not end it.
+    assert "\n```" in with_text.stop
+    assert not any("```" in string for string in built.stop)
+    assert len(built.stop) == 4, "more than OpenAI's API takes"
+
+
+def test_a_text_to_continue_has_no_messages(tokenizer) -> None:
+    assert prompt(TASK, "completion", tokenizer).messages == ()

@@ -128,6 +128,29 @@ def test_another_model_or_prompt_draws_anew(tmp_path: Path) -> None:
     assert len(run(other, tmp_path)[1]) == 5
 
 
+def test_other_messages_draw_anew(tmp_path: Path) -> None:
+    def asked(content: str) -> list[Request]:
+        message = {"role": "user", "content": content}
+        return [
+            dataclasses.replace(
+                request, prompt=dataclasses.replace(request.prompt, text="", messages=(message,))
+            )
+            for request in requests(1)
+        ]
+
+    run(asked("one"), tmp_path)
+    assert run(asked("one"), tmp_path)[1] == []
+    assert len(run(asked("two"), tmp_path)[1]) == 5
+
+
+def test_the_key_of_a_sample_stays() -> None:
+    """What stores hold from earlier versions is found again."""
+    request = requests(1)[1]
+    assert request.key(("m", "fake 1")) == (
+        "1ef6973f12e1aeb5f49e885dc18e04093017c5d9631bc3c5b9cfb613052d510f"
+    )
+
+
 def test_sample_seeds_are_fixed_and_apart() -> None:
     assert sample_seed(0, "mbpp/11", 0) == 6530268174943354487
     seeds = {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
+from ouroboros.errors import InputError
 from ouroboros.generation.prompts import TEMPLATES
 from ouroboros.generation.weights import PACKAGED_PREFIX, is_hub_id
 from ouroboros.params import require
@@ -45,6 +47,87 @@ class VllmParams:
         )
 
 
+MOST_CONNECTIONS = 1000
+"""How many requests the HTTP client keeps open at once; more would wait for it unseen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenaiParams:
+    """Which OpenAI-compatible endpoint answers, and how it is asked.
+
+    Args:
+        base_url: where the endpoint's API begins, for most servers http://HOST:PORT/v1. It is no
+            part of a sample's identity: a server that moved redraws nothing.
+        api: `completions` sends the prompt as text, chat template applied here, so that it is the
+            one engine vllm reads; `chat` sends messages, which the endpoint wraps in its own
+            template, and asks for nothing that OpenAI's own API lacks.
+        served_name: what the endpoint calls the model; null: `generate.model` as it stands.
+        max_stop_strings: how many stop strings the endpoint takes: 4 in OpenAI's API, with vLLM
+            what its environment variable VLLM_MAX_STOP_STRINGS says. At any further one the reply
+            is cut here: it comes out the same, but was drawn to a later end.
+        concurrency: how many requests are under way at once.
+        timeout_seconds: how long the endpoint may be silent before a request counts as failed.
+        retries: how often a request is sent again after a failure that may pass (no connection, a
+            timeout, 408, 409, 429, 5xx), after 0.5 s, 1 s, ... 8 s or what Retry-After says.
+        logprobs: ask for the sampled tokens' log-probabilities; false for an endpoint that refuses.
+        api_key_variable: the name of the environment variable that holds the API key; null sends
+            none.
+    """
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    api: Literal["completions", "chat"] = "completions"
+    served_name: str | None = None
+    max_stop_strings: int = 4
+    concurrency: int = 32
+    timeout_seconds: float = 600.0
+    retries: int = 5
+    logprobs: bool = True
+    api_key_variable: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_url(self.base_url)
+        require(
+            self.max_stop_strings >= 0,
+            f"openai.max_stop_strings must be at least 0, found {self.max_stop_strings}",
+        )
+        require(
+            1 <= self.concurrency <= MOST_CONNECTIONS,
+            f"openai.concurrency must be from 1 to {MOST_CONNECTIONS}, found {self.concurrency}",
+        )
+        require(
+            self.timeout_seconds > 0,
+            f"openai.timeout_seconds must be more than 0, found {self.timeout_seconds}",
+        )
+        require(self.retries >= 0, f"openai.retries must be at least 0, found {self.retries}")
+        require(
+            self.served_name != "", "openai.served_name must not be empty; null: generate.model"
+        )
+        # What stands here may be the key itself, put in the wrong place: it is not repeated.
+        require(
+            self.api_key_variable is None
+            or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_variable) is not None,
+            "openai.api_key_variable must be the name of an environment variable (letters, digits, "
+            "_), never the key itself",
+        )
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    odd = re.search(r"[\s?#]", url)
+    if not host or odd or parts.scheme not in ("http", "https"):
+        raise InputError(f"openai.base_url must look like http://HOST:PORT/v1, found {url!r}")
+    # Not repeated either: it would end in logs.
+    require(
+        parts.username is None and parts.password is None,
+        "openai.base_url must hold no user or password; the key comes from the environment "
+        "variable that openai.api_key_variable names",
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CandidateFile:
     """A candidates file from elsewhere, JSONL or gzipped JSONL, pinned by its SHA-256 (hex)."""
@@ -58,21 +141,25 @@ class GenerateParams:
     """What is drawn, from which model, how often.
 
     Args:
-        engine: `vllm` draws from `model`; `file` takes finished candidates from `files`.
-        model: `packaged:<name>`, a local transformers directory, or a hub id; for engine vllm.
+        engine: `vllm` draws from `model`; `openai` asks an endpoint that serves it; `file` takes
+            finished candidates from `files`.
+        model: `packaged:<name>`, a local transformers directory, or a hub id. With engine openai it
+            says what the endpoint serves, and with `openai.api` completions whose tokenizer builds
+            the prompts.
         revision: the commit of a hub model (40 hex digits); null for the other two.
         prompt: the prompt template, a key of `prompts.TEMPLATES`; it must suit the model.
         n: sampled candidates per problem; the greedy one comes on top.
         max_tokens: the longest reply, in tokens.
         temperature, top_p: of the sampled candidates. The greedy one has temperature 0.
         reviewer: also ask the model for log p(task | program) of every candidate (`review`), for
-            the selectors that use it; one pass over each program, no drawing.
+            the selectors that use it; one pass over each program, no drawing. Engine vllm alone.
         seed: decides, with the problem id and the sample index, each sample's own random seed.
         vllm: engine settings, for engine vllm.
+        openai: the endpoint, for engine openai.
         files: per problem set, the candidates file; for engine file.
     """
 
-    engine: Literal["vllm", "file"]
+    engine: Literal["vllm", "openai", "file"]
     model: str | None = None
     revision: str | None = None
     prompt: str | None = None
@@ -83,6 +170,7 @@ class GenerateParams:
     reviewer: bool = False
     seed: int = 0
     vllm: VllmParams = VllmParams()
+    openai: OpenaiParams = OpenaiParams()
     files: dict[str, CandidateFile] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,19 +184,34 @@ class GenerateParams:
             self.temperature > 0 or self.n == 1,
             f"temperature 0 always draws the same program: n must be 1, found {self.n}",
         )
-        if self.engine == "vllm":
+        if self.engine != "file":
             self._check_model()
+        if self.engine == "vllm":
+            require(
+                self.max_tokens < self.vllm.max_model_len,
+                f"max_tokens ({self.max_tokens}) leaves no room for a prompt in "
+                f"vllm.max_model_len ({self.vllm.max_model_len})",
+            )
+        if self.engine == "openai":
+            self._check_endpoint()
+
+    def _check_endpoint(self) -> None:
+        require(
+            not self.reviewer,
+            "reviewer is not supported with engine openai, whose API has no likelihood of a given "
+            "text: set reviewer to false, or draw with engine vllm",
+        )
+        require(
+            self.openai.api == "completions" or TEMPLATES[str(self.prompt)].form == "chat",
+            f"prompt {self.prompt!r} is a text to continue, which openai.api chat cannot send: use "
+            "openai.api completions, or a prompt for a chat model",
+        )
 
     def _check_model(self) -> None:
-        require(self.model is not None, "engine vllm needs a model")
+        require(self.model is not None, f"engine {self.engine} needs a model")
         require(
             self.prompt in TEMPLATES,
             f"unknown prompt {self.prompt!r}; known: {', '.join(TEMPLATES)}",
-        )
-        require(
-            self.max_tokens < self.vllm.max_model_len,
-            f"max_tokens ({self.max_tokens}) leaves no room for a prompt in vllm.max_model_len "
-            f"({self.vllm.max_model_len})",
         )
         if self.revision is not None:
             require(

@@ -91,23 +91,29 @@ class Prompt:
 
     Args:
         problem_id: whose prompt it is.
-        text: the whole input, chat template applied.
+        text: the whole input, chat template applied; empty where whoever answers applies its own to
+            `messages`.
         reply: the part of `text` that already belongs to the reply: the reply as a whole is
             `reply + completion`.
         stop: strings that end the completion.
+        messages: the conversation before the reply, as `role` and `content`; empty for a text to
+            continue.
     """
 
     problem_id: str
     text: str
     reply: str
     stop: tuple[str, ...]
+    messages: tuple[dict[str, str], ...] = ()
 
 
 def build_prompt(problem: Problem, template: PromptTemplate, tokenizer: Any) -> Prompt:
     """The prompt of a problem. It shows exactly `problem.visible_tests`.
 
     Args:
-        tokenizer: a transformers tokenizer; its chat template is applied for a chat template.
+        tokenizer: a transformers tokenizer; its chat template is applied for a chat template. Null
+            where that is not done here: then there is no text and no beginning of a reply, and no
+            fence ends the completion, since the reply will open one itself.
     """
     stop = template.stop
     if is_function(problem):
@@ -125,8 +131,18 @@ def build_prompt(problem: Problem, template: PromptTemplate, tokenizer: Any) -> 
     messages = [{"role": "user", "content": request}]
     if template.system is not None:
         messages.insert(0, {"role": "system", "content": template.system})
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return Prompt(problem_id=problem.problem_id, text=text + reply, reply=reply, stop=stop)
+    if tokenizer is None:
+        text = reply = ""
+        stop = tuple(string for string in stop if string not in FENCE_END)
+    else:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return Prompt(
+        problem_id=problem.problem_id,
+        text=text + reply,
+        reply=reply,
+        stop=stop,
+        messages=tuple(messages),
+    )
 
 
 def is_function(problem: Problem) -> bool:

@@ -38,7 +38,7 @@ class Request:
                 "source": list(source),
                 "problem_id": self.problem_id,
                 "sample_index": self.sample_index,
-                "prompt": self.prompt.text,
+                "prompt": self.prompt.text or list(self.prompt.messages),
                 "stop": list(self.prompt.stop),
                 "max_tokens": self.max_tokens,
                 "temperature": self.temperature,

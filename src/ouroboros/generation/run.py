@@ -20,12 +20,18 @@ from typing import Any
 from ouroboros.errors import UserError
 from ouroboros.generation.candidate_files import read_candidate_file
 from ouroboros.generation.extract import program_from_chat, program_from_completion
+from ouroboros.generation.openai_engine import OpenaiEngine
 from ouroboros.generation.params import GenerateParams
 from ouroboros.generation.prompts import TEMPLATES, Prompt, PromptTemplate, build_prompt
 from ouroboros.generation.requests import Completion, Engine, Request, sample_seed
 from ouroboros.generation.review import review_candidates
 from ouroboros.generation.vllm_engine import VllmEngine, prepare_process
-from ouroboros.generation.weights import resolve_model
+from ouroboros.generation.weights import (
+    PACKAGED_PREFIX,
+    is_hub_id,
+    packaged_model,
+    resolve_model,
+)
 from ouroboros.progress import Progress
 from ouroboros.records import GREEDY_INDEX, Candidate, Problem, to_dict
 from ouroboros.store import ResultStore
@@ -47,7 +53,8 @@ def generate(
         Per problem the greedy candidate and samples 0..n-1; for engine `file` what the file holds.
 
     Raises:
-        UserError: no such model or file, a prompt longer than the context, no room for the store.
+        UserError: no such model or file, a prompt longer than the context, no room for the store,
+            or an endpoint that does not answer as it should.
     """
     if params.engine == "file":
         if label not in params.files:
@@ -55,30 +62,61 @@ def generate(
                 f"generate.engine is file, but generate.files names no file for set {label!r}"
             )
         return read_candidate_file(params.files[label], problems)
+    if params.engine == "openai":
+        return _from_endpoint(problems, params, cache, label)
     prepare_process()
-    template = TEMPLATES[str(params.prompt)]
     model = resolve_model(str(params.model), params.revision, cache)
     tokenizer = _load_tokenizer(model.path)
-    prompts = [build_prompt(problem, template, tokenizer) for problem in problems]
     engine = VllmEngine(model, params.vllm, tokenizer)
-    engine.check(prompts, params.max_tokens)
-    requests = [request for prompt in prompts for request in requests_of(prompt, params)]
     with ResultStore(cache / "samples.sqlite") as store:
-        completions = draw(requests, engine, store, model.identity, label=label)
-        _report_truncation(completions, label)
-        by_id = {problem.problem_id: problem for problem in problems}
-        candidates = [
-            candidate_of(request, completion, by_id[request.problem_id], template)
-            for request, completion in zip(requests, completions, strict=True)
-        ]
+        candidates = _draw_candidates(
+            problems, params, tokenizer, engine, store, model.identity, label
+        )
         if not params.reviewer:
             return candidates
+        template = TEMPLATES[str(params.prompt)]
         found = review_candidates(
             candidates, problems, template, tokenizer, engine, store, model.identity, label=label
         )
     return [
         replace(candidate, review_logprob=value)
         for candidate, value in zip(candidates, found, strict=True)
+    ]
+
+
+def _from_endpoint(
+    problems: Sequence[Problem], params: GenerateParams, cache: Path, label: str
+) -> list[Candidate]:
+    name = str(params.model)
+    tokenizer = None
+    if params.openai.api == "completions":
+        tokenizer = _tokenizer_of(name, params.revision, cache)
+    engine = OpenaiEngine(name, params.openai, tokenizer)
+    # What the params state, since the endpoint's own weights cannot be looked at.
+    identity = f"stated:{name}@{params.revision}"
+    with ResultStore(cache / "samples.sqlite") as store:
+        return _draw_candidates(problems, params, tokenizer, engine, store, identity, label)
+
+
+def _draw_candidates(
+    problems: Sequence[Problem],
+    params: GenerateParams,
+    tokenizer: Any,
+    engine: Engine,
+    store: ResultStore,
+    model_identity: str,
+    label: str,
+) -> list[Candidate]:
+    template = TEMPLATES[str(params.prompt)]
+    prompts = [build_prompt(problem, template, tokenizer) for problem in problems]
+    engine.check(prompts, params.max_tokens)
+    requests = [request for prompt in prompts for request in requests_of(prompt, params)]
+    completions = draw(requests, engine, store, model_identity, label=label)
+    _report_truncation(completions, label)
+    by_id = {problem.problem_id: problem for problem in problems}
+    return [
+        candidate_of(request, completion, by_id[request.problem_id], template)
+        for request, completion in zip(requests, completions, strict=True)
     ]
 
 
@@ -158,6 +196,26 @@ def _load_tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(path)
+
+
+def _tokenizer_of(model: str, revision: str | None, cache: Path) -> Any:
+    """The tokenizer alone of a model whose weights are elsewhere."""
+    from transformers import AutoTokenizer
+
+    if model.startswith(PACKAGED_PREFIX):
+        return _load_tokenizer(packaged_model(model.removeprefix(PACKAGED_PREFIX), cache))
+    problem = "no such directory"
+    if Path(model).is_dir() or is_hub_id(model):
+        try:
+            return AutoTokenizer.from_pretrained(model, revision=revision)
+        except (OSError, ValueError) as error:
+            problem = str(error).strip().split("\n")[0]
+    raise UserError(
+        f"the tokenizer of generate.model {model!r} at revision {revision} could not be loaded: "
+        f"{problem}\n  generate.openai.api completions needs it to build the prompts: give a "
+        "transformers directory or a hub id whose tokenizer can be had, or set "
+        "generate.openai.api to chat"
+    )
 
 
 def _report_truncation(completions: Sequence[Completion], label: str) -> None:

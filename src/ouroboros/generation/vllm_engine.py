@@ -226,6 +226,17 @@ def prepare_process() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+def cpu_environment() -> dict[str, str]:
+    """What vLLM's CPU build reads to use every core of this process, with the same numbers in any
+    batch; a `vllm serve` that is to answer like this engine needs it too."""
+    cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+    return {
+        "VLLM_CPU_OMP_THREADS_BIND": cores,
+        "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+        "VLLM_CPU_ATTN_SPLIT_KV": "0",
+    }
+
+
 def _set_environment(params: VllmParams, on_gpu: bool) -> None:
     """vLLM reads these when it is imported. What the user has set stays."""
     settings = {
@@ -237,13 +248,7 @@ def _set_environment(params: VllmParams, on_gpu: bool) -> None:
         if params.batch_invariant:
             settings["VLLM_BATCH_INVARIANT"] = "1"
     else:
-        cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
-        settings |= {
-            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-            "VLLM_CPU_OMP_THREADS_BIND": cores,
-            "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
-            "VLLM_CPU_ATTN_SPLIT_KV": "0",
-        }
+        settings |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"} | cpu_environment()
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 

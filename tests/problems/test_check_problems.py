@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ouroboros.check_problems import examine, run
 from ouroboros.errors import InputError, UserError
-from ouroboros.problems.examine import examine, run
 from ouroboros.problems.formats import load_problems
 from ouroboros.verification.params import ExecuteParams
 from ouroboros.verification.run import verify
