@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from transformers import pipeline
 
 from ouroboros import store
@@ -21,7 +22,7 @@ from ouroboros.critic.params import CriticParams, CurriculumPhase, LoraParams
 from ouroboros.critic.scoring import encoded_rewards, load_critic, read_phases
 from ouroboros.critic.train import Outputs, train_critic
 from ouroboros.errors import UserError
-from ouroboros.records import LabelledProblem
+from ouroboros.records import LabelledProblem, to_dict
 from tests.critic.tiny_critics import (
     labelled,
     make_tiny_bert,
@@ -144,6 +145,30 @@ def test_a_critic_trains_saves_reloads_and_scores_the_same(
         assert len({s.reward for s in scores}) > 1, "it learnt nothing"
     ranked = sorted(scores, key=lambda s: s.reward)
     assert [s.p_pass for s in ranked] == sorted(s.p_pass for s in ranked)
+
+
+def test_the_card_says_what_the_critic_is(backbones: dict[str, Path], tmp_path: Path) -> None:
+    metrics = run(params_of(backbones["bert"]), tmp_path)
+    card = (tmp_path / "critic" / "README.md").read_text(encoding="utf-8")
+    _, front, text = card.split("---\n", 2)
+    assert yaml.safe_load(front)["pipeline_tag"] == "text-classification"
+    assert f"on the dev problems (phase {metrics['kept']['phase']})" in text.lower()
+    assert f"| pairs in the right order | {metrics['kept']['dev_pair_accuracy']:.1%} |" in text
+    assert f"| Brier score | {metrics['calibration']['brier']:.3f} |" in text
+    digest = store.digest([to_dict(row) for row in TRAIN])
+    assert f"| train rows sha256 | {digest} |" in text
+    assert "| train problems | 6 |" in text
+    assert "| learning rate | 0.001 |" in text
+    for part in ("## Intended use", "## Limits", "AutoModelForSequenceClassification"):
+        assert part in text
+    # Its three lines work as they stand, in a project's root.
+    lines = text.split("```python\n")[1].split("```")[0].replace("models/", "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        names: dict[str, Any] = {}
+        exec(lines, names)
+    assert names["model"].config.num_labels == 1
+    assert names["tokenizer"]("def f(): pass")["input_ids"]
 
 
 def test_every_phase_leaves_a_critic(backbones: dict[str, Path], tmp_path: Path) -> None:

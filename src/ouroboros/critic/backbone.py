@@ -26,14 +26,6 @@ from ouroboros.generation.weights import directory_digest, resolve_model
 from ouroboros.store import cache_dir
 
 MINILM = "packaged:minilm-l6"
-CARD = """# Critic
-
-Predicts from a prompt and a program, without running it, whether the program passes the tests.
-Backbone: `{name}`. Loads with `AutoModelForSequenceClassification` and `AutoTokenizer`; the single
-logit is the reward. What it reads, and the scaling from reward to `p_pass`, stand under
-`ouroboros` in `config.json`; `ouroboros.critic.scoring.load_critic` applies both. Figures of the
-training: `metrics/training.json`.
-"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,4 +247,3 @@ def save(model: Any, tokenizer: Any, directory: Path, *, name: str, facts: dict[
     tokenizer.save_pretrained(directory)
     for path in directory.iterdir():
         path.chmod(0o644)  # safetensors writes files that only their owner may read
-    (directory / "README.md").write_text(CARD.format(name=name), encoding="utf-8")

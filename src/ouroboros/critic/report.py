@@ -14,9 +14,9 @@ CURVE_POINTS = 40
 def run_params(params: CriticParams, curriculum: tuple[CurriculumPhase, ...]) -> dict[str, object]:
     """The params worth a column when critics are compared."""
     names = (
-        "auxiliary_weight", "backbone", "code", "frozen_layers", "learning_rate", "max_length",
-        "pairwise_weight", "pointwise_weight", "problems_per_step", "programs_per_problem", "seed",
-        "static_facts", "steps",
+        "auxiliary_weight", "backbone", "code", "frozen_layers", "learning_rate", "likelihood",
+        "max_length", "pairwise_weight", "pointwise_weight", "problems_per_step",
+        "programs_per_problem", "seed", "static_facts", "steps",
     )  # fmt: skip
     chosen: dict[str, object] = {name: getattr(params, name) for name in names}
     chosen["lora_rank"] = params.lora.rank if params.lora is not None else "none"

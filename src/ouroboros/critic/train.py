@@ -20,6 +20,7 @@ from ouroboros import store
 from ouroboros.critic import backbone as backbones
 from ouroboros.critic.backbone import Backbone
 from ouroboros.critic.callbacks import Checkpoints, Watcher
+from ouroboros.critic.card import model_card
 from ouroboros.critic.dev import DevSet
 from ouroboros.critic.learners import HeadAlone, Learner, WholeModel
 from ouroboros.critic.pairs import collapse, draw_groups
@@ -29,7 +30,14 @@ from ouroboros.critic.params import (
     check_curriculum,
     steps_of_phases,
 )
-from ouroboros.critic.report import curve, dev_metrics, final_metrics, phase_report, rounded
+from ouroboros.critic.report import (
+    curve,
+    dev_metrics,
+    final_metrics,
+    phase_report,
+    rounded,
+    run_params,
+)
 from ouroboros.critic.scoring import (
     FORMAT,
     PHASES,
@@ -177,6 +185,10 @@ class _Training:
         self._work = work
         self._run: CriticRun | None = None
         self._steps = steps_of_phases(params.steps, curriculum)
+        self._digests = {
+            f"{name}_rows_sha256": store.digest([to_dict(row) for row in rows])
+            for name, rows in (("train", train), ("dev", dev))
+        }
         self._tokenizer, self._markers = backbones.load_tokenizer(backbone, params)
         serialiser = Serialiser(
             tokenizer=self._tokenizer,
@@ -210,8 +222,8 @@ class _Training:
             if kept is None or result["best"]["best_of_k"] > kept["best"]["best_of_k"]:
                 kept = result
         assert kept is not None
-        figures = self._save(self._checkpoint(kept), outputs.critic)
-        self._save_others(phases, kept, outputs.phases)
+        figures = self._save(kept, baseline, outputs.critic)
+        self._save_others(phases, kept, baseline, outputs.phases)
         metrics = {
             "baseline": baseline,
             "phases": {result["name"]: phase_report(result) for result in phases},
@@ -361,19 +373,25 @@ class _Training:
         }
 
     def _save_others(
-        self, phases: Sequence[dict[str, Any]], kept: dict[str, Any], target: Path
+        self,
+        phases: Sequence[dict[str, Any]],
+        kept: dict[str, Any],
+        baseline: dict[str, float],
+        target: Path,
     ) -> None:
         """Write what the phases that were not kept ended with, so that they can be judged too."""
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for result in phases:
             if result is not kept:
-                self._save(self._checkpoint(result), target / result["name"])
+                self._save(result, baseline, target / result["name"])
         names = [result["name"] for result in phases]
         write_json(target / PHASES, {"kept": kept["name"], "phases": names})
 
-    def _save(self, checkpoint: Path, target: Path) -> dict[str, Any]:
-        """Write the critic; returns the figures of its calibration."""
+    def _save(
+        self, result: dict[str, Any], baseline: dict[str, float], target: Path
+    ) -> dict[str, Any]:
+        """Write the critic that a phase ended with; returns the figures of its calibration."""
         draft = self._work / "critic"
         shutil.rmtree(draft, ignore_errors=True)
         facts: dict[str, Any] = {
@@ -387,7 +405,7 @@ class _Training:
             "tokens_per_forward": self._params.tokens_per_forward,
             "threads": self._params.threads,
         }
-        model = self._learner.model(checkpoint)
+        model = self._learner.model(self._checkpoint(result))
         facts["likelihood_weight"] = self._learner.likelihood_weight(model)
         backbones.save(
             self._learner.whole(model),
@@ -404,6 +422,18 @@ class _Training:
         config = json.loads((draft / "config.json").read_text(encoding="utf-8"))
         config["ouroboros"] |= asdict(scaling)
         write_json(draft / "config.json", config)
+        card = model_card(
+            params=run_params(self._params, self._curriculum),
+            revision=self._params.revision,
+            phase=result["name"],
+            dev=result["best"],
+            baseline=baseline,
+            calibration=figures,
+            scaling=asdict(scaling),
+            likelihood_weight=facts["likelihood_weight"],
+            data={**self._counts(), **self._digests},
+        )
+        write_lines(draft / "README.md", [card])
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(draft, target)
