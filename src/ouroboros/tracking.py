@@ -1,5 +1,7 @@
 """The MLflow store: one run per critic, in `mlflow.db` at the project's root.
 
+Runs of generation, with their cost, stand in an experiment of their own.
+
 The root is the original repository's even in a queued DVC experiment's copy, so that critics of all
 experiments stand side by side; `MLFLOW_TRACKING_URI` points elsewhere. The weights belong to DVC;
 a run says where they are and carries their digest, by which later evaluations find it.
@@ -21,7 +23,9 @@ from ouroboros.errors import UserError
 from ouroboros.store import digest, project_root
 
 EXPERIMENT = "ouroboros"
+GENERATION = "ouroboros-generation"
 CRITIC, TRAINING, EVALUATIONS = "ouroboros.critic", "ouroboros.training", "ouroboros.evaluation"
+WEIGHTS = {"ouroboros.weights": "models/critic (DVC)"}
 FLUSH_SECONDS = 5.0
 
 
@@ -132,7 +136,7 @@ class CriticRun:
 
         name = os.environ.get("DVC_EXP_NAME") or f"critic-{training[:8]}"
         run = self._client.create_run(
-            self._experiment, run_name=name, tags={TRAINING: training, **_tags()}
+            self._experiment, run_name=name, tags={TRAINING: training, **WEIGHTS, **_tags()}
         )
         self._client.log_batch(
             run.info.run_id, params=[Param(key, str(value)) for key, value in params.items()]
@@ -180,7 +184,9 @@ def log_evaluation(
         run = _newest(client, experiment, CRITIC, critic)
         if run is None:
             run = client.create_run(
-                experiment, run_name=f"critic-{critic[:8]}", tags={CRITIC: critic, **_tags()}
+                experiment,
+                run_name=f"critic-{critic[:8]}",
+                tags={CRITIC: critic, **WEIGHTS, **_tags()},
             )
             client.set_terminated(run.info.run_id)
         run_id = run.info.run_id
@@ -205,8 +211,36 @@ def log_evaluation(
         )
 
 
+def log_generation(name: str, params: Mapping[str, object], totals: Mapping[str, float]) -> None:
+    """Log one drawing of candidates: what was drawn, how many tokens, in what time.
+
+    Args:
+        name: the problem set.
+        params: shown in MLflow's table.
+        totals: `candidates`, `tokens`, `seconds` and `cut`; a rate is added.
+
+    Raises:
+        UserError: the store cannot be reached or written.
+    """
+    from mlflow.entities import Metric, Param
+
+    rates = {"tokens_per_second": totals["tokens"] / totals["seconds"]} if totals["seconds"] else {}
+    now = int(time.time() * 1000)
+    with _store_errors():
+        client = _client()
+        run = client.create_run(
+            _experiment(client, GENERATION), run_name=f"generate-{name}", tags=_tags()
+        )
+        client.log_batch(
+            run.info.run_id,
+            params=[Param(key, str(value)) for key, value in {"set": name, **params}.items()],
+            metrics=[Metric(key, float(v), now, 0) for key, v in {**totals, **rates}.items()],
+        )
+        client.set_terminated(run.info.run_id)
+
+
 def _tags() -> dict[str, str]:
-    tags = {"ouroboros.weights": "models/critic (DVC)"}
+    tags = {}
     revision = _git("rev-parse", "HEAD")
     if revision:
         tags["mlflow.source.git.commit"] = revision
@@ -242,13 +276,13 @@ def _client() -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
-def _experiment(client: Any) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
+def _experiment(client: Any, name: str = EXPERIMENT) -> str:
+    found = client.get_experiment_by_name(name)
     if found is None:
         # Only the local store needs a place for artifacts; a server has its own.
         remote = os.environ.get("MLFLOW_TRACKING_URI")
         place = None if remote else (project_root() / "mlartifacts").as_uri()
-        return str(client.create_experiment(EXPERIMENT, artifact_location=place))
+        return str(client.create_experiment(name, artifact_location=place))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)

@@ -55,6 +55,12 @@ def test_a_killed_stage_goes_on_and_gives_the_same_bytes(tiny: Path, tmp_path: P
     whole.run()
     total = 24 * 9
     assert whole.stored() == total
+    (metrics,) = whole.logged()
+    rows = read_records(whole.output, Candidate)
+    assert metrics["candidates"] == total
+    assert metrics["tokens"] == sum(row.num_tokens for row in rows)
+    assert metrics["cut"] == sum(row.finish_reason == "length" for row in rows)
+    assert metrics["tokens_per_second"] == pytest.approx(metrics["tokens"] / metrics["seconds"])
 
     killed = Stage(tmp_path / "killed", tiny, problems(24))
     process = killed.start()
@@ -70,7 +76,9 @@ def test_a_killed_stage_goes_on_and_gives_the_same_bytes(tiny: Path, tmp_path: P
 
     # Nothing left to draw: the same bytes again, without an engine.
     killed.output.unlink()
+    logged = len(killed.logged())
     assert "tokens/s" not in killed.run()
+    assert len(killed.logged()) == logged
     assert killed.output.read_bytes() == whole.output.read_bytes()
 
     # A larger n and another problem draw only what is new, and keep what is there.

@@ -50,6 +50,7 @@ def test_both_profiles_load(profile: str, tmp_path: Path) -> None:
         ({"n": "8"}, "generate.n: expected an integer, found str '8'"),
         ({"temprature": 1.0}, "unknown param 'generate.temprature'"),
         ({"temperature": 0}, "temperature 0 always draws the same program: n must be 1, found 4"),
+        ({"few_shot": ["mbpp/2"]}, "prompt 'smollm2-chat' has no place for examples"),
         ({"temperature": -0.5}, "temperature must be in [0, 2], found -0.5"),
         ({"top_p": 0}, "top_p must be in (0, 1], found 0"),
         ({"max_tokens": 0}, "max_tokens must be at least 1, found 0"),

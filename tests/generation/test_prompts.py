@@ -129,6 +129,41 @@ def test_completion_of_a_function_continues_the_given_code_byte_by_byte(tokenize
     assert "\ndef " not in prompt(TASK, "completion", tokenizer).stop
 
 
+EXAMPLE = dataclasses.replace(
+    TASK,
+    problem_id="mbpp/2",
+    prompt_text="Write a function to double {text} of {tests}.",
+    tests=("assert double(1) == 2", "assert double(2) == 4"),
+    visible_tests=("assert double(1) == 2", "assert double(2) == 4"),
+    reference="def double(x):\n    return {'{program}': 2 * x}['{program}']\n",
+)
+
+
+def test_few_shot_task(tokenizer) -> None:
+    template = TEMPLATES["mbpp-few-shot"]
+    # The task itself is never its own example.
+    built = build_prompt(TASK, template, tokenizer, [EXAMPLE, TASK])
+    assert built.text == (
+        "You are an expert Python programmer, and here is your task: "
+        "Write a function to double {text} of {tests}. Your code should pass these tests:\n\n"
+        "assert double(1) == 2\n"
+        "assert double(2) == 4\n"
+        "[BEGIN]\n"
+        "def double(x):\n"
+        "    return {'{program}': 2 * x}['{program}']\n"
+        "[DONE]\n\n"
+        "You are an expert Python programmer, and here is your task: "
+        "Write a python function to count {braces} in the given string. Your code should pass "
+        "these tests:\n\n"
+        "assert count('{}') == 1\n"
+        "[BEGIN]\n"
+    )
+    assert built.reply == ""
+    assert built.stop == ("\n[DONE]", "[DONE]")
+    # Examples are for tasks in words; a function to complete is continued as it stands.
+    assert build_prompt(FUNCTION, template, tokenizer, [EXAMPLE]).text == FUNCTION.prompt_text
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_exactly_the_visible_tests_are_shown(template: str, tokenizer) -> None:
     for shown in range(3):

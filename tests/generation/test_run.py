@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from ouroboros.errors import UserError
 from ouroboros.generation.params import GenerateParams
-from ouroboros.generation.prompts import Prompt
+from ouroboros.generation.prompts import TEMPLATES, Prompt, build_prompt
 from ouroboros.generation.requests import Completion, Request, sample_seed
-from ouroboros.generation.run import draw, requests_of
-from ouroboros.records import GREEDY_INDEX
+from ouroboros.generation.run import candidate_of, draw, examples_of, requests_of
+from ouroboros.records import GREEDY_INDEX, Problem
 from ouroboros.store import ResultStore
 
 
@@ -161,3 +162,36 @@ def test_sample_seeds_are_fixed_and_apart() -> None:
     }
     assert len(seeds) == 3 * 29 * 51
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def problem(number: int, **changes: Any) -> Problem:
+    fields = {
+        "reference": f"def f():\n    return {number}\n",
+        "tests": (f"assert f() == {number}",),
+    }
+    return Problem(
+        problem_id=f"mbpp/{number}", prompt_text="Return it.", entry_point="f", **fields | changes
+    )
+
+
+def test_examples_are_the_named_problems_of_the_set_in_the_order_named() -> None:
+    params = dataclasses.replace(PARAMS, prompt="mbpp-few-shot", few_shot=("mbpp/3", "mbpp/2"))
+    found = examples_of([problem(n) for n in range(1, 5)], params)
+    assert [example.problem_id for example in found] == ["mbpp/3", "mbpp/2"]
+    for missing in ([problem(3)], [problem(3), problem(2, reference="")]):
+        with pytest.raises(UserError, match=r"generate\.few_shot names 'mbpp/2'"):
+            examples_of(missing, params)
+    # A set of functions to complete has no use for them, whatever its ids are.
+    functions = [problem(9, tests=(), check="def check(c): pass")]
+    assert examples_of(functions, params) == []
+
+
+def test_a_few_shot_reply_is_the_program_alone() -> None:
+    template = TEMPLATES["mbpp-few-shot"]
+    task = problem(1)
+    prompt = build_prompt(task, template, None, [problem(2)])
+    (request, *_) = requests_of(prompt, PARAMS)
+    answer = Completion(
+        text="def f():\n    return 1", finish_reason="stop", num_tokens=9, sum_logprob=-1.0
+    )
+    assert candidate_of(request, answer, task, template).code == answer.text

@@ -14,6 +14,7 @@ import yaml
 
 from ouroboros.jsonl import write_records
 from ouroboros.records import Problem
+from ouroboros.tracking import GENERATION
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,6 +42,7 @@ class Stage:
     def set(self, model: Path, chosen: list[Problem], **changes: Any) -> None:
         (self.folder / "params").mkdir(parents=True, exist_ok=True)
         (self.folder / "params.yaml").write_text("profile: p\n")
+        (self.folder / "dvc.yaml").write_text("stages: {}\n")  # the root, where MLflow's store is
         block = {
             "engine": "vllm", "model": str(model), "prompt": "qwen2.5-coder", "n": 8,
             "max_tokens": 96, "vllm": {"dtype": "float32", "max_num_seqs": 16},
@@ -51,7 +53,8 @@ class Stage:
     def start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, str(ROOT / "stages" / "generate.py"), "main"], cwd=self.folder,
-            env=os.environ | {"OUROBOROS_CACHE": str(self.folder / "cache")},
+            env={name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+            | {"OUROBOROS_CACHE": str(self.folder / "cache")},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
@@ -67,6 +70,14 @@ class Stage:
         output, _ = process.communicate(timeout=900)
         assert process.returncode == 0, output[-3000:]
         return output
+
+    def logged(self) -> list[dict[str, float]]:
+        """The metrics of its MLflow runs, the newest first."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name(GENERATION)
+        return [run.data.metrics for run in client.search_runs([experiment.experiment_id])]
 
     def stored(self) -> int:
         """How many samples its store holds."""

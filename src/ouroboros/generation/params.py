@@ -148,6 +148,8 @@ class GenerateParams:
             the prompts.
         revision: the commit of a hub model (40 hex digits); null for the other two.
         prompt: the prompt template, a key of `prompts.TEMPLATES`; it must suit the model.
+        few_shot: ids of problems of the same set that are shown, solved, before a task in words;
+            for a template with a place for examples.
         n: sampled candidates per problem; the greedy one comes on top.
         max_tokens: the longest reply, in tokens.
         temperature, top_p: of the sampled candidates. The greedy one has temperature 0.
@@ -163,6 +165,7 @@ class GenerateParams:
     model: str | None = None
     revision: str | None = None
     prompt: str | None = None
+    few_shot: tuple[str, ...] = ()
     n: int = 8
     max_tokens: int = 512
     temperature: float = 0.8
@@ -195,6 +198,11 @@ class GenerateParams:
         if self.engine == "openai":
             self._check_endpoint()
 
+    def shown(self) -> dict[str, object]:
+        """The params that say what was drawn, for MLflow's table."""
+        names = ("engine", "model", "revision", "prompt", "n", "max_tokens", "temperature", "top_p")
+        return {name: getattr(self, name) for name in (*names, "seed")}
+
     def _check_endpoint(self) -> None:
         require(
             not self.reviewer,
@@ -212,6 +220,10 @@ class GenerateParams:
         require(
             self.prompt in TEMPLATES,
             f"unknown prompt {self.prompt!r}; known: {', '.join(TEMPLATES)}",
+        )
+        require(
+            not self.few_shot or TEMPLATES[str(self.prompt)].example is not None,
+            f"prompt {self.prompt!r} has no place for examples: set few_shot to []",
         )
         if self.revision is not None:
             require(

@@ -6,11 +6,15 @@ the beginning of the reply, so that the model goes on writing code.
 
 Sources: "qwen2.5-coder" follows Qwen2.5-Coder's own EvalPlus evaluation (its system line, user
 message, prefilled fence and stop strings; the task as EvalPlus writes MBPP, a docstring with the
-text and an assert); "completion" follows EvalPlus for base models.
+text and an assert); "completion" follows EvalPlus for base models; "mbpp-few-shot" is the MBPP
+paper's prompt for base models (Austin et al. 2021, arXiv 2108.07732), with worked examples before
+the task (`generate.few_shot`; the paper takes them from problems 1 to 10).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +23,8 @@ from ouroboros.records import Problem
 # A reply ends where the code does: at the closing fence, or where a demonstration begins.
 DEMONSTRATION = ("\nif __name__", "\ndef main(", "\nprint(", "\nassert ")
 FENCE_END = ("\n```",)
+EXPERT = "You are an expert Python programmer, and here is your task: "
+FUNCTION_END = ("\ndef ", "\nclass ", "\n#", "\nif ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +38,9 @@ class PromptTemplate:
             visible tests, one a line; see also `tests`.
         tests: how the visible tests are introduced, with `{tests}` in it; empty where none are
             shown. It stands at `{tests}` of `task`.
+        example: a worked example, written before a task in words: `{text}` and `{tests}` as in
+            `task`, `{program}` a program that passes. Then the reply is the program alone. Null for
+            a template without examples.
         function: the request for a function to complete; `{prompt}` is its signature and docstring.
         task_reply, function_reply: the beginning of the reply; `{prompt}` as above.
         review: the request for a program's task in words (`review`), `{program}` in it; chat only.
@@ -43,6 +52,7 @@ class PromptTemplate:
     system: str | None = None
     task: str
     tests: str
+    example: str | None = None
     function: str
     task_reply: str = ""
     function_reply: str = ""
@@ -80,7 +90,16 @@ TEMPLATES: dict[str, PromptTemplate] = {
         function="{prompt}",
         stop=('\n"""', *FENCE_END, *DEMONSTRATION),
         # The Codex paper's: the function is over where something else begins at the margin.
-        function_stop=("\ndef ", "\nclass ", "\n#", "\nif "),
+        function_stop=FUNCTION_END,
+    ),
+    "mbpp-few-shot": PromptTemplate(
+        form="completion",
+        task=EXPERT + "{text}{tests}\n[BEGIN]\n",
+        tests=" Your code should pass these tests:\n\n{tests}",
+        example=EXPERT + "{text}{tests}\n[BEGIN]\n{program}\n[DONE]\n\n",
+        function="{prompt}",
+        stop=("\n[DONE]", "[DONE]"),
+        function_stop=(*FENCE_END, *DEMONSTRATION, *FUNCTION_END),
     ),
 }
 
@@ -107,10 +126,17 @@ class Prompt:
     messages: tuple[dict[str, str], ...] = ()
 
 
-def build_prompt(problem: Problem, template: PromptTemplate, tokenizer: Any) -> Prompt:
+def build_prompt(
+    problem: Problem,
+    template: PromptTemplate,
+    tokenizer: Any,
+    examples: Sequence[Problem] = (),
+) -> Prompt:
     """The prompt of a problem. It shows exactly `problem.visible_tests`.
 
     Args:
+        examples: solved problems, shown with their references before a task in words where the
+            template has a place for them; the problem itself is never its own example.
         tokenizer: a transformers tokenizer; its chat template is applied for a chat template. Null
             where that is not done here: then there is no text and no beginning of a reply, and no
             fence ends the completion, since the reply will open one itself.
@@ -127,6 +153,8 @@ def build_prompt(problem: Problem, template: PromptTemplate, tokenizer: Any) -> 
     if template.form == "completion":
         # Nothing wraps it: the model continues the file, so that program = prompt + completion.
         text = reply = problem.prompt_text if is_function(problem) else request
+        if template.example is not None and not is_function(problem):
+            text, reply = _worked(problem, template, examples) + request, ""
         return Prompt(problem_id=problem.problem_id, text=text, reply=reply, stop=stop)
     messages = [{"role": "user", "content": request}]
     if template.system is not None:
@@ -150,11 +178,23 @@ def is_function(problem: Problem) -> bool:
     return problem.check is not None
 
 
+def _worked(problem: Problem, template: PromptTemplate, examples: Sequence[Problem]) -> str:
+    shown = [example for example in examples if example.problem_id != problem.problem_id]
+    return "".join(_filled(str(template.example), example, template) for example in shown)
+
+
 def _task(problem: Problem, template: PromptTemplate) -> str:
+    return _filled(template.task, problem, template)
+
+
+def _filled(text: str, problem: Problem, template: PromptTemplate) -> str:
     tests = ""
     if problem.visible_tests:
         tests = template.tests.replace("{tests}", "\n".join(problem.visible_tests))
-    # Placeholders are filled by plain replacement, the text last: braces in a problem stay as they
-    # are, and a problem's text that happens to hold "{tests}" is not filled in.
-    before, after = template.task.split("{text}")
-    return before + problem.prompt_text.strip() + after.replace("{tests}", tests)
+    values = {
+        "{text}": problem.prompt_text.strip(),
+        "{tests}": tests,
+        "{program}": problem.reference.strip("\n"),
+    }
+    # In one pass over the template: what a problem holds is never taken for a placeholder.
+    return "".join(values.get(part, part) for part in re.split(r"(\{\w+\})", text))

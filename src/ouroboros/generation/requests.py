@@ -63,6 +63,23 @@ class Completion:
     sum_logprob: float | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """What a run drew, engine start included: never part of an output, since it differs each time.
+
+    Args:
+        candidates: how many; those that were there already are not counted.
+        tokens: that they are long together.
+        seconds: that it took.
+        cut: how many ended at `max_tokens`.
+    """
+
+    candidates: int
+    tokens: int
+    seconds: float
+    cut: int
+
+
 class Engine(Protocol):
     """Draws completions. Which engine, with which settings, `identity` says."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,14 @@ from ouroboros.generation.candidate_files import read_candidate_file
 from ouroboros.generation.extract import program_from_chat, program_from_completion
 from ouroboros.generation.openai_engine import OpenaiEngine
 from ouroboros.generation.params import GenerateParams
-from ouroboros.generation.prompts import TEMPLATES, Prompt, PromptTemplate, build_prompt
-from ouroboros.generation.requests import Completion, Engine, Request, sample_seed
+from ouroboros.generation.prompts import (
+    TEMPLATES,
+    Prompt,
+    PromptTemplate,
+    build_prompt,
+    is_function,
+)
+from ouroboros.generation.requests import Completion, Drawn, Engine, Request, sample_seed
 from ouroboros.generation.review import review_candidates
 from ouroboros.generation.vllm_engine import VllmEngine, prepare_process
 from ouroboros.generation.weights import (
@@ -41,13 +47,19 @@ TRUNCATION_WARNING = 0.02
 
 
 def generate(
-    problems: Sequence[Problem], params: GenerateParams, *, cache: Path, label: str
+    problems: Sequence[Problem],
+    params: GenerateParams,
+    *,
+    cache: Path,
+    label: str,
+    on_drawn: Callable[[Drawn], None] = lambda _: None,
 ) -> list[Candidate]:
     """Draw (or read) the candidates of all problems.
 
     Args:
         cache: where finished samples (`samples.sqlite`) and converted weights are kept.
         label: the problem set: which file engine `file` reads, and what the progress line says.
+        on_drawn: told the totals, if anything had to be drawn.
 
     Returns:
         Per problem the greedy candidate and samples 0..n-1; for engine `file` what the file holds.
@@ -63,14 +75,14 @@ def generate(
             )
         return read_candidate_file(params.files[label], problems)
     if params.engine == "openai":
-        return _from_endpoint(problems, params, cache, label)
+        return _from_endpoint(problems, params, cache, label, on_drawn)
     prepare_process()
     model = resolve_model(str(params.model), params.revision, cache)
     tokenizer = _load_tokenizer(model.path)
     engine = VllmEngine(model, params.vllm, tokenizer)
     with ResultStore(cache / "samples.sqlite") as store:
         candidates = _draw_candidates(
-            problems, params, tokenizer, engine, store, model.identity, label
+            problems, params, tokenizer, engine, store, model.identity, label, on_drawn
         )
         if not params.reviewer:
             return candidates
@@ -85,7 +97,11 @@ def generate(
 
 
 def _from_endpoint(
-    problems: Sequence[Problem], params: GenerateParams, cache: Path, label: str
+    problems: Sequence[Problem],
+    params: GenerateParams,
+    cache: Path,
+    label: str,
+    on_drawn: Callable[[Drawn], None],
 ) -> list[Candidate]:
     name = str(params.model)
     tokenizer = None
@@ -95,7 +111,9 @@ def _from_endpoint(
     # What the params state, since the endpoint's own weights cannot be looked at.
     identity = f"stated:{name}@{params.revision}"
     with ResultStore(cache / "samples.sqlite") as store:
-        return _draw_candidates(problems, params, tokenizer, engine, store, identity, label)
+        return _draw_candidates(
+            problems, params, tokenizer, engine, store, identity, label, on_drawn
+        )
 
 
 def _draw_candidates(
@@ -106,18 +124,35 @@ def _draw_candidates(
     store: ResultStore,
     model_identity: str,
     label: str,
+    on_drawn: Callable[[Drawn], None],
 ) -> list[Candidate]:
     template = TEMPLATES[str(params.prompt)]
-    prompts = [build_prompt(problem, template, tokenizer) for problem in problems]
+    examples = examples_of(problems, params)
+    prompts = [build_prompt(problem, template, tokenizer, examples) for problem in problems]
     engine.check(prompts, params.max_tokens)
     requests = [request for prompt in prompts for request in requests_of(prompt, params)]
-    completions = draw(requests, engine, store, model_identity, label=label)
+    completions = draw(requests, engine, store, model_identity, label=label, on_drawn=on_drawn)
     _report_truncation(completions, label)
     by_id = {problem.problem_id: problem for problem in problems}
     return [
         candidate_of(request, completion, by_id[request.problem_id], template)
         for request, completion in zip(requests, completions, strict=True)
     ]
+
+
+def examples_of(problems: Sequence[Problem], params: GenerateParams) -> list[Problem]:
+    """The problems of `generate.few_shot`; none for a set of functions to complete."""
+    if all(is_function(problem) for problem in problems):
+        return []
+    by_id = {problem.problem_id: problem for problem in problems if problem.reference.strip()}
+    for problem_id in params.few_shot:
+        if problem_id not in by_id:
+            raise UserError(
+                f"generate.few_shot names {problem_id!r}, but no problem of this set with a "
+                "reference has that id\n  take the problem into the set (problems.<set>.ids), or "
+                "name another"
+            )
+    return [by_id[problem_id] for problem_id in params.few_shot]
 
 
 def requests_of(prompt: Prompt, params: GenerateParams) -> list[Request]:
@@ -142,16 +177,17 @@ def draw(
     model_identity: str,
     *,
     label: str,
+    on_drawn: Callable[[Drawn], None] = lambda _: None,
 ) -> list[Completion]:
     """The completions of `requests`, in their order; only those not in the store are drawn, and
-    each is stored as soon as it is finished."""
+    each is stored as soon as it is finished. `on_drawn` as for `generate`."""
     source = (model_identity, engine.identity)
     keys = [request.key(source) for request in requests]
     known = store.get(keys)
     missing = [request for request, key in zip(requests, keys, strict=True) if key not in known]
     if missing:
         started = time.monotonic()
-        tokens = 0
+        tokens = cut = 0
         with Progress(
             len(requests), f"generate {label}", "candidates", done=len(requests) - len(missing)
         ) as progress:
@@ -160,6 +196,7 @@ def draw(
                 store.put(fresh)
                 known |= fresh
                 tokens += sum(answer.num_tokens for _, answer in batch)
+                cut += sum(answer.finish_reason == "length" for _, answer in batch)
                 rate = tokens / (time.monotonic() - started)
                 progress.advance(len(batch), note=f"{rate:.0f} tokens/s")
         seconds = time.monotonic() - started
@@ -168,6 +205,7 @@ def draw(
             f"({tokens / seconds:.0f} tokens/s, engine start included)",
             file=sys.stderr,
         )
+        on_drawn(Drawn(candidates=len(missing), tokens=tokens, seconds=seconds, cut=cut))
     return [Completion(**known[key]) for key in keys]
 
 
