@@ -14,6 +14,7 @@ from ouroboros.jsonl import read_records
 from ouroboros.records import LabelledProblem
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ("verify", "score", "solve", "rank", "summary", "report", "seeds", "doctor")
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -26,11 +27,11 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, 
 def test_help_lists_each_command_with_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(["--help"], capsys)
     assert status == 0
-    for command in ("verify", "score", "summary", "report", "seeds", "doctor"):
-        assert command in out
+    for command in COMMANDS:
+        assert f"    {command} " in out
 
 
-@pytest.mark.parametrize("command", ["verify", "score", "summary", "report", "seeds", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_its_own_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run([command, "--help"], capsys)
     assert status == 0
