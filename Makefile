@@ -2,15 +2,17 @@
 SHELL := bash
 # Empty: the profile that params.yaml names, without touching it.
 PROFILE ?=
+# Where `make s3` serves; the nine ports behind it are the server's too.
+S3_PORT ?= 8333
 STACK := $(if $(filter a100%,$(PROFILE)),a100,cpu)
 INSTALLED := .venv/.installed-$(STACK)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro summary report doctor ui test soak peers lint format lock lock-check clean
+.PHONY: help env repro summary report doctor ui s3 test soak peers lint format lock lock-check clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 env: $(INSTALLED) ## build .venv from the locks, if it is missing or the locks changed
 
@@ -32,6 +34,9 @@ doctor: env ## say what this machine can do and what it lacks
 
 ui: env ## MLflow's pages on the project's store, http://127.0.0.1:5000
 	@mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+s3: env ## an S3 server on loopback to dvc push to, until Ctrl-C; data in .s3/ (docs/sharing.md)
+	@python -m ouroboros.sharing.serve --port $(S3_PORT)
 
 test: env lint ## every test, the sandbox's and one small run of the whole pipeline included
 	python -m pytest

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ouroboros.errors import UserError
 from ouroboros.records import Candidate, Problem
+from ouroboros.sharing.s3_remote import describe_remote
 from ouroboros.verification.jail import (
     NSJAIL_VARIABLE,
     Tier,
@@ -183,5 +184,6 @@ _LOOKS: dict[str, Callable[[str], Check]] = {
     "nsjail": _nsjail,
     "user namespaces": _user_namespaces,
     "tier": _tier,
+    "S3 remote": lambda name: Check(name=name, ok=True, detail=describe_remote()),
     "a program in the sandbox": _program,
 }
