@@ -8,7 +8,15 @@ from pathlib import Path
 
 from ouroboros.errors import run_main
 from ouroboros.evaluation.figures import draw_figures
-from ouroboros.evaluation.summary import SUMMARY, flatten, print_summary, read_metrics, summarize
+from ouroboros.evaluation.summary import (
+    HEADLINE,
+    SUMMARY,
+    flatten,
+    headline,
+    print_summary,
+    read_metrics,
+    summarize,
+)
 from ouroboros.jsonl import write_json
 from ouroboros.tracking import log_evaluation
 
@@ -18,7 +26,9 @@ SPLITS = ("test", "transfer")
 def main() -> None:
     root = Path()
     evaluations = {split: read_metrics(root, split) for split in SPLITS}
-    write_json(root / "metrics" / f"{SUMMARY}.json", summarize(evaluations))
+    summary = summarize(evaluations)
+    write_json(root / "metrics" / f"{SUMMARY}.json", summary)
+    write_json(root / "metrics" / f"{HEADLINE}.json", headline(summary))
     with tempfile.TemporaryDirectory() as folder:
         figures = [path for split in SPLITS for path in draw_figures(root, split, Path(folder))]
         tables = [root / "data" / "tables" / f"{split}.csv" for split in SPLITS]

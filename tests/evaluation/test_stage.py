@@ -97,6 +97,10 @@ def test_the_summary_is_written_printed_and_logged_once_to_the_critics_run(
     )  # two sets, two labels, a subset, twice
     summary = json.loads((project / "metrics/summary.json").read_text())
     assert set(summary) == {"test", "transfer"}
+    headline = json.loads((project / "metrics/headline.json").read_text())
+    assert headline["test"]["critic"] == summary["test"]["pass_rate"]["critic"]
+    assert headline["transfer"]["low"] == summary["transfer"]["verifier_over_baseline"]["low"]
+    assert sum(map(len, headline.values())) == 12, "each is a column of dvc exp show"
 
     from mlflow import MlflowClient
 

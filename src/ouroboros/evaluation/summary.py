@@ -19,6 +19,7 @@ from ouroboros.evaluation.wording import (
 )
 
 SUMMARY = "summary"
+HEADLINE = "headline"
 
 
 def read_metrics(root: Path, name: str) -> dict[str, Any]:
@@ -58,6 +59,23 @@ def summarize(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         }
         for split, metrics in evaluations.items()
     }
+
+
+def headline(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """What metrics/headline.json holds: per split the figures worth a column where experiments are
+    compared.
+
+    `random` and `critic` are pass rates, `difference` is theirs with its interval `low` to `high`,
+    `gap_closed` the share of the way from random to the oracle.
+    """
+    found = {}
+    for split, values in summary.items():
+        rates, claim = values["pass_rate"], values["verifier_over_baseline"]
+        found[split] = {
+            **{name: rates[name] for name in ("random", "critic", "gap_closed")},
+            **{name: claim[name] for name in ("difference", "low", "high")},
+        }
+    return found
 
 
 def print_summary(root: Path) -> None:
