@@ -14,7 +14,10 @@ from ouroboros.jsonl import read_records
 from ouroboros.records import LabelledProblem
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("verify", "score", "solve", "rank", "summary", "report", "seeds", "doctor")
+COMMANDS = (
+    "verify", "score", "solve", "rank", "serve", "summary", "report", "export", "problems", "seeds",
+    "doctor",
+)  # fmt: skip
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

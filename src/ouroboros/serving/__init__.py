@@ -1,0 +1,1 @@
+"""The two verifiers behind a small JSON API over HTTP, `ouroboros serve`."""
