@@ -18,12 +18,10 @@ import pytest
 
 from ouroboros.answering.tasks import make_problem
 from ouroboros.cli import main
-from ouroboros.critic.params import CriticParams, CurriculumPhase
 from ouroboros.critic.scoring import load_critic
-from ouroboros.critic.train import Outputs, train_critic
 from ouroboros.errors import UserError
 from ouroboros.mlflow_model import COLUMNS, export_mlflow
-from tests.critic.tiny_critics import labelled, make_tiny_bert
+from tests.critic.tiny_critics import train_tiny_critic
 
 ROWS = [
     ["Write a function to add one.", "def add(x):\n    return x + 1\n", "assert add(1) == 2"],
@@ -33,23 +31,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def critic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("critic")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OUROBOROS_CACHE", str(folder / "cache"))
-        train_critic(
-            params=CriticParams(
-                backbone=str(make_tiny_bert(folder / "bert")), steps=4, learning_rate=1e-3,
-                problems_per_step=2, evaluations_per_phase=1, max_length=200, threads=1,
-            ),
-            curriculum=(CurriculumPhase(name="balanced", negatives="balanced"),),
-            train=[labelled(0, "ppff"), labelled(1, "pfns")],
-            dev=[labelled(2, "ppff")],
-            outputs=Outputs(
-                critic=folder / "critic", phases=folder / "phases",
-                metrics=folder / "m.json", curve=folder / "c.csv",
-            ),
-        )  # fmt: skip
-    return folder / "critic"
+    return train_tiny_critic(tmp_path_factory.mktemp("critic"))
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,7 @@ import pytest
 import yaml
 
 from ouroboros.cli import main
-from ouroboros.critic.params import CriticParams, CurriculumPhase
-from ouroboros.critic.train import Outputs, train_critic
-from tests.critic.tiny_critics import labelled, make_tiny_bert
+from tests.critic.tiny_critics import train_tiny_critic
 from tests.support.tiny_models import make_tiny_qwen2
 
 Command = Callable[..., tuple[int, str, str]]
@@ -19,26 +17,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="session")
 def critic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real critic, trained for two steps."""
-    folder = tmp_path_factory.mktemp("answering_critic")
-    backbone = make_tiny_bert(folder / "backbone")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OUROBOROS_CACHE", str(folder / "cache"))
-        train_critic(
-            params=CriticParams(
-                backbone=str(backbone), steps=2, learning_rate=1e-2, max_length=200, threads=1
-            ),
-            curriculum=(CurriculumPhase(name="balanced", negatives="balanced"),),
-            train=[labelled(n, "ppffs") for n in range(4)],
-            dev=[labelled(9, "pfs")],
-            outputs=Outputs(
-                critic=folder / "critic",
-                phases=folder / "phases",
-                metrics=folder / "m.json",
-                curve=folder / "c.csv",
-            ),
-        )
-    return folder / "critic"
+    return train_tiny_critic(tmp_path_factory.mktemp("answering_critic"))
 
 
 @pytest.fixture(scope="session")

@@ -11,36 +11,16 @@ import pytest
 
 from ouroboros import score
 from ouroboros.cli import main
-from ouroboros.critic.params import CriticParams, CurriculumPhase
 from ouroboros.critic.scoring import load_critic
-from ouroboros.critic.train import Outputs, train_critic
 from ouroboros.errors import InputError, UserError
 from ouroboros.jsonl import write_records
 from ouroboros.records import Candidate
-from tests.critic.tiny_critics import labelled, make_tiny_bert, problem
+from tests.critic.tiny_critics import problem, train_tiny_critic
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("critic")
-    backbone = make_tiny_bert(folder / "backbone")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OUROBOROS_CACHE", str(folder / "cache"))
-        train_critic(
-            params=CriticParams(
-                backbone=str(backbone), steps=2, learning_rate=1e-2, max_length=200, threads=1
-            ),
-            curriculum=(CurriculumPhase(name="balanced", negatives="balanced"),),
-            train=[labelled(n, "ppffs") for n in range(4)],
-            dev=[labelled(9, "pfs")],
-            outputs=Outputs(
-                critic=folder / "critic",
-                phases=folder / "phases",
-                metrics=folder / "m.json",
-                curve=folder / "c.csv",
-            ),
-        )
-    return folder / "critic"
+    return train_tiny_critic(tmp_path_factory.mktemp("critic"))
 
 
 ITEMS = [
@@ -112,6 +92,7 @@ def test_a_folder_that_is_no_critic_is_named(trained: Path, tmp_path: Path) -> N
     other = broken("other")
     config = json.loads((other / "config.json").read_text())
     config["num_hidden_layers"] = 3
+    config.pop("layer_types", None)
     (other / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="weights do not fit the configuration"):
         load_critic(other)

@@ -1,9 +1,11 @@
-"""Tiny random backbones and labelled problems for the critic's tests."""
+"""Tiny random backbones, labelled problems and trained critics for tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from ouroboros.records import Attempt, Candidate, LabelledProblem, Problem, Verdict
 
@@ -173,3 +175,27 @@ def labelled(number: int, kinds: str = "ppff") -> LabelledProblem:
         }[kind]
         attempts.append(attempt(number, index, code, verdict, tests))
     return LabelledProblem(problem=problem(number), attempts=tuple(attempts))
+
+
+def train_tiny_critic(folder: Path) -> Path:
+    """A real critic, trained for two steps; it tells programs that differ in one letter apart, so
+    that a mixed-up score cannot pass for the right one."""
+    from ouroboros.critic.params import CriticParams, CurriculumPhase
+    from ouroboros.critic.train import Outputs, train_critic
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OUROBOROS_CACHE", str(folder / "cache"))
+        train_critic(
+            params=CriticParams(
+                backbone=str(make_tiny_decoder(folder / "backbone", "qwen2")),
+                steps=2, learning_rate=1e-3, max_length=400, threads=1,
+            ),
+            curriculum=(CurriculumPhase(name="balanced", negatives="balanced"),),
+            train=[labelled(n, "ppffs") for n in range(4)],
+            dev=[labelled(9, "pfs")],
+            outputs=Outputs(
+                critic=folder / "critic", phases=folder / "phases",
+                metrics=folder / "m.json", curve=folder / "c.csv",
+            ),
+        )  # fmt: skip
+    return folder / "critic"

@@ -16,10 +16,8 @@ from typing import Any
 
 import pytest
 
-from ouroboros.critic.params import CriticParams, CurriculumPhase
-from ouroboros.critic.train import Outputs, train_critic
 from ouroboros.jsonl import write_records
-from tests.critic.tiny_critics import labelled, make_tiny_decoder, problem
+from tests.critic.tiny_critics import problem, train_tiny_critic
 
 START_SECONDS = 120.0
 
@@ -107,27 +105,7 @@ class ServerProcess:
 
 @pytest.fixture(scope="session")
 def critic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real critic, trained for two steps; it tells programs that differ in one letter apart, so
-    that a mixed-up score cannot pass for the right one."""
-    folder = tmp_path_factory.mktemp("serving_critic")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OUROBOROS_CACHE", str(folder / "cache"))
-        train_critic(
-            params=CriticParams(
-                backbone=str(make_tiny_decoder(folder / "backbone", "qwen2")),
-                steps=2, learning_rate=1e-3, max_length=400, threads=1,
-            ),
-            curriculum=(CurriculumPhase(name="balanced", negatives="balanced"),),
-            train=[labelled(n, "ppffs") for n in range(4)],
-            dev=[labelled(9, "pfs")],
-            outputs=Outputs(
-                critic=folder / "critic",
-                phases=folder / "phases",
-                metrics=folder / "m.json",
-                curve=folder / "c.csv",
-            ),
-        )  # fmt: skip
-    return folder / "critic"
+    return train_tiny_critic(tmp_path_factory.mktemp("serving_critic"))
 
 
 @pytest.fixture(scope="session")
