@@ -116,7 +116,7 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(
     critic: Path, problems: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:

@@ -1,4 +1,4 @@
-"""One S3 server and one project that has been run, for all tests here."""
+"""An S3 server and a project that has been run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from tests.sharing.cheap_pipeline import free_ports, make_cheap_pipeline
 from tests.support.projects import Project
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    # One a module: where the sandbox is tested, no other process may be left below this one.
     running = S3Server(tmp_path_factory.mktemp("s3"), free_ports())
     running.start()
     yield running
