@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -47,13 +48,9 @@ def expected(critic: Path) -> list[dict[str, float]]:
     first = make_problem(ROWS[0][0], [ROWS[0][2]])
     second = make_problem(ROWS[1][0], entry_point="add")
     # The task says no name, so the program is read under its own; the prompt stays as it is.
-    second = type(second)(**{**_fields(second), "prompt_text": ROWS[1][0]})
+    second = dataclasses.replace(second, prompt_text=ROWS[1][0])
     scores = load_critic(critic).score([(first, ROWS[0][1]), (second, ROWS[1][1])])
     return [{"reward": score.reward, "p_pass": score.p_pass} for score in scores]
-
-
-def _fields(problem: Any) -> dict[str, Any]:
-    return {name: getattr(problem, name) for name in type(problem).__dataclass_fields__}
 
 
 @pytest.mark.slow
